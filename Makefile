@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
+#
+# make            everything into build/        make install   DESTDIR= PREFIX=/usr/local
+# make check      unit tests                    make clean
+# V=1 shows commands; CC=clang builds with clang; SAN=address,undefined (with its
+# own BUILD=build/asan) builds with sanitizers.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+VERSION := 0.1.0
+
+# The way of a packet, in its order.
+BPF    := steer guard gen
+ENGINE := steer umem xsk worker napi pkt eth ip4 ip6 udp sock lane rfs mem
+DAEMON := main config control porter diag netlink guard
+LIB    := client attach lane recv view wait
+CLI    := main recv gen stat sock flow query out neigh
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+PKGS     := libxdp libbpf liburcu-qsbr json-c libmnl
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection
+ifeq ($(SAN),)
+OPT      := -O2 -D_FORTIFY_SOURCE=2
+else
+OPT      := -O1 -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -DSLUICE_DEBUG
+endif
+CPPFLAGS += -D_GNU_SOURCE -D_LGPL_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -Iinclude -Iheaders -Ibpf -Iuser -isystem $(BUILD)
+CFLAGS   += -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -pthread $(shell pkg-config --cflags $(PKGS))
+LDFLAGS  += -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
+LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lelf -lz
+BPFFLAGS := -target bpf -g -O2 -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
+            -Iinclude -Ibpf -idirafter /usr/include/$(shell $(CC) -dumpmachine)
+
+skels       := $(BPF:%=$(BUILD)/bpf/%.skel.h)
+engine_objs := $(ENGINE:%=$(BUILD)/user/engine/%.o)
+daemon_objs := $(DAEMON:%=$(BUILD)/user/daemon/%.o)
+lib_objs    := $(LIB:%=$(BUILD)/user/lib/%.o)
+cli_objs    := $(CLI:%=$(BUILD)/user/cli/%.o)
+unit_tests  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+bpf_tests   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
+net_tools   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/netns/*.c))
+fuzzers     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+mans        := $(patsubst user/man/%.scd,$(BUILD)/man/%,$(wildcard user/man/*.scd))
+
+.PHONY: all check install clean unit-tests bpf-tests net-tools fuzzers man
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/sluiced $(BUILD)/sluice $(BUILD)/libsluice.so $(BUILD)/libsluice.a $(BPF:%=$(BUILD)/bpf/%.bpf.o) man
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPFFLAGS) -MMD -MP -MT $@ -c $< -o $@
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(BUILD)/user/lib/%.o: CFLAGS += -fPIC -fvisibility=hidden
+$(BUILD)/user/engine/%.o $(BUILD)/user/daemon/%.o $(BUILD)/user/cli/%.o $(BUILD)/tests/%.o: CFLAGS += -fPIE
+
+$(BUILD)/%.o: %.c | $(skels)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/libengine.a: $(engine_objs)
+$(BUILD)/libsluice.a: $(lib_objs)
+$(BUILD)/libdaemon.a: $(filter-out %/main.o,$(daemon_objs))
+$(BUILD)/%.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/libsluice.so: $(lib_objs)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libsluice.so.0 $^ -o $@
+
+$(BUILD)/sluiced: $(BUILD)/user/daemon/main.o $(BUILD)/libdaemon.a $(BUILD)/libengine.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -o $@
+
+$(BUILD)/sluice: $(cli_objs) $(BUILD)/libsluice.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -o $@
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libdaemon.a $(BUILD)/libengine.a $(BUILD)/libsluice.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -lcmocka -o $@
+
+# Fuzzers need clang: make CC=clang BUILD=build/fuzz SAN=fuzzer-no-link,address,undefined fuzzers
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libdaemon.a $(BUILD)/libengine.a $(BUILD)/libsluice.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -pie $^ $(LDLIBS) -o $@
+
+$(BUILD)/man/%: user/man/%.scd
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)scdoc < $< > $@
+
+man: $(mans)
+unit-tests: $(unit_tests)
+bpf-tests: $(bpf_tests)
+net-tools: $(net_tools)
+fuzzers: $(fuzzers)
+
+check: unit-tests
+	$(Q)set -e; for t in $(unit_tests); do $$t; done
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/sluice
+	install -m 755 $(BUILD)/sluiced $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(BUILD)/libsluice.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(BUILD)/libsluice.so $(DESTDIR)$(PREFIX)/lib/libsluice.so.0
+	ln -sf libsluice.so.0 $(DESTDIR)$(PREFIX)/lib/libsluice.so
+	install -m 644 include/sluice/*.h $(DESTDIR)$(PREFIX)/include/sluice/
+	for s in 1 3 8; do for m in $(BUILD)/man/*.$$s; do [ -e "$$m" ] || continue; \
+		install -D -m 644 "$$m" "$(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/}"; done; done
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

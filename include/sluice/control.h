@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * control.h - messages on the daemon's control socket,
+ * /run/sluice/<netns cookie>-<ifname>.sock (AF_UNIX, SOCK_SEQPACKET).
+ *
+ *   client                       daemon
+ *   ATTACH {fd}          --->
+ *                        <---    ATTACHED {data memfd, control memfd, wake socket}   or REFUSED
+ *   DETACH, STOP         --->    DONE or REFUSED
+ *   QUERY                --->    ANSWER {memfd with one JSON document}  or REFUSED
+ *
+ * Every request gets one answer with the same `id`, in order. Host byte order.
+ * A message with a wrong magic, version, type or length, or with another number
+ * of descriptors than its type has, ends the connection. Closing the connection
+ * detaches every socket of it.
+ */
+#ifndef SLUICE_CONTROL_H
+#define SLUICE_CONTROL_H
+
+#include <linux/types.h>
+
+#define SLUICE_CTL_DIR "/run/sluice"
+#define SLUICE_CTL_MAGIC 0x736c6331u
+#define SLUICE_CTL_VERSION 1
+#define SLUICE_CTL_TEXT 200
+#define SLUICE_CTL_LANES 8192	/* lanes per client at most: slots in the control memfd */
+
+enum sluice_ctl_type {
+	SLUICE_CTL_ATTACH = 1,	/* one descriptor: the UDP socket */
+	SLUICE_CTL_DETACH = 2,
+	SLUICE_CTL_STOP = 3,	/* rule out, lane stays */
+	SLUICE_CTL_QUERY = 4,
+	SLUICE_CTL_ATTACHED = 101,	/* three descriptors: data (read-only), control, wake */
+	SLUICE_CTL_DONE = 102,
+	SLUICE_CTL_ANSWER = 103,	/* one descriptor */
+	SLUICE_CTL_REFUSED = 104,
+};
+
+enum sluice_ctl_query {
+	SLUICE_QUERY_STAT = 1,
+	SLUICE_QUERY_SOCK = 2,
+	SLUICE_QUERY_FLOW = 3,
+};
+
+struct sluice_ctl_msg {
+	__u32 magic;
+	__u16 version;
+	__u16 type;
+	__u32 id;	/* chosen by the client */
+	__u32 lane;	/* DETACH, STOP, ATTACHED: slot number */
+	union {
+		struct {
+			__u32 lane_bytes;	/* 0: default */
+			__u32 port;		/* hint: local port, host order */
+		} attach;
+		struct {
+			__u32 what;	/* enum sluice_ctl_query */
+		} query;
+		struct {
+			__u64 data_offset;	/* of struct sluice_lane_head in the data memfd */
+			__u64 ctl_offset;	/* of struct sluice_lane_ctl in the control memfd */
+			__u32 ring_bytes;
+			__u32 state;		/* enum sluice_lane_state */
+			char text[SLUICE_CTL_TEXT];	/* what attached traffic bypasses, or what it waits for; "" */
+		} attached;
+		struct {
+			__s32 error;	/* errno, positive */
+			char text[SLUICE_CTL_TEXT];	/* what, why, what to do */
+		} refused;
+	} u;
+};
+
+#endif

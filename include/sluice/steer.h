@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * steer.h - the map ABI between the XDP program (bpf/) and user space.
+ *
+ *   NIC rx queue q --> bind_port / bind / local_addr   is it for an attached socket?
+ *                  --> flow hash
+ *                  --> rps_sock_flow[hash & mask]      the CPU where the flow is consumed
+ *                      else rps_map[q]                 a CPU by hash
+ *                  --> cpu_worker[cpu]                 its worker w
+ *                  --> xsks_map[q * MAX_WORKERS + w]   its socket; rx_meta goes before the packet
+ *
+ * Ownership: the daemon creates every map and writes every rule; the XDP
+ * program writes flow_tail, softnet_stat and rx_meta; the guard program
+ * (guard.bpf.c) writes only sluice_port.gen. Included by BPF programs and by
+ * user space: no other header than linux/types.h, no functions.
+ *
+ * Byte order: addresses and "be" ports are network order, all else host order.
+ */
+#ifndef SLUICE_STEER_H
+#define SLUICE_STEER_H
+
+#include <linux/types.h>
+
+/* xsks_map is indexed by queue * SLUICE_MAX_WORKERS + worker. */
+#define SLUICE_MAX_WORKERS 64
+#define SLUICE_MAX_QUEUES 256
+#define SLUICE_MAX_CPUS 1024
+
+/* Linux's RPS_NO_CPU: the value of an empty rps_sock_flow entry. */
+#define SLUICE_NO_CPU 0xffffu
+/* cpu_worker: this CPU has no worker; rps_map decides. */
+#define SLUICE_NO_WORKER 0xffffffffu
+
+/*
+ * What the XDP program writes directly before the packet (data_meta). In the
+ * UMEM it ends at desc.addr. Its presence is known by the magic alone, so the
+ * worker zeroes the magic before it recycles a frame.
+ */
+#define SLUICE_RX_MAGIC 0x7fc0510eu
+struct sluice_rx_meta {
+	__u32 magic;
+	__u32 hash;	/* flow hash; 0: none */
+	__u32 seq;	/* flow_tail of (queue, worker) after this packet */
+	__u16 queue;
+	__u16 worker;
+};
+
+/* rps_map, one per queue: target CPU = cpus[(hash * len) >> 32]. */
+#define SLUICE_RPS_MAX 128
+struct sluice_rps_map {
+	__u32 len;	/* 0: nothing is steered on this queue, XDP_PASS */
+	__u16 cpus[SLUICE_RPS_MAX];
+};
+
+/* An IPv6 address, or an IPv4 one as ::ffff:a.b.c.d. */
+struct sluice_addr {
+	__u32 w[4];
+};
+
+/* What a rule does with its packets. Values are ABI. */
+enum sluice_action {
+	SLUICE_ACT_NONE = 0,	/* no rule */
+	SLUICE_ACT_XSK = 1,	/* redirect to a worker */
+	SLUICE_ACT_CPUMAP = 2,	/* reserved: redirect to a CPU's kernel stack */
+	SLUICE_ACT_DROP = 3,	/* reserved */
+};
+
+/*
+ * bind_port, array indexed by UDP port (host order): the first thing looked at
+ * for a datagram, and the gate that closes at once when anything about the
+ * sockets on that port changes.
+ *
+ *   open == gen            rules of this port hold (flags, and `bind`)
+ *   open != gen            closed: XDP_PASS, the kernel's sockets decide
+ *
+ * guard.bpf.c adds 1 to gen (atomically) whenever a UDP socket of the daemon's
+ * network namespace with that port is bound, closed, connected, disconnected or
+ * re-bound. The daemon reads gen, looks at the kernel's sockets, and then writes
+ * open = the gen it had read: a change in between leaves the gate closed.
+ */
+#define SLUICE_PORT_WATCH 0x1u	/* the guard acts on this port */
+#define SLUICE_PORT_ANY 0x2u	/* rule for any local address (see local_addr) */
+#define SLUICE_PORT_EXACT 0x4u	/* rules for single addresses are in `bind` */
+struct sluice_port {
+	__u32 gen;
+	__u32 open;
+	__u32 flags;
+	__u32 action;	/* enum sluice_action of the SLUICE_PORT_ANY rule */
+};
+
+/* bind, hash: rules for one local address. The address is local when the daemon inserts it. */
+struct sluice_bind_key {
+	struct sluice_addr addr;
+	__be16 port;
+	__u8 proto;	/* IPPROTO_UDP */
+	__u8 pad;
+};
+struct sluice_bind {
+	__u32 action;
+};
+
+/* local_addr, hash: struct sluice_addr -> ifindex, unicast addresses of this host but loopback. */
+
+/* vlan_dev, array indexed by VLAN ID (802.1Q): ifindex of the up VLAN device on this device, else 0. */
+#define SLUICE_VLAN_IDS 4096
+
+/* One verdict for each packet that the XDP program saw. */
+#define SLUICE_VERDICT_LIST(X)                                              \
+	X(REDIRECT, "redirect", "redirected to a worker")                   \
+	X(PASS_MAC, "pass_mac", "destination MAC is not the device's")      \
+	X(PASS_VLAN, "pass_vlan", "VLAN without an up device, or nested")   \
+	X(PASS_PROTO, "pass_proto", "not IPv4 or IPv6")                     \
+	X(PASS_HEADER, "pass_header", "malformed, or with IP options")      \
+	X(PASS_FRAG, "pass_frag", "fragment")                               \
+	X(PASS_L4, "pass_l4", "not UDP")                                    \
+	X(PASS_PORT, "pass_port", "no rule for the port, or its gate shut") \
+	X(PASS_ADDR, "pass_addr", "destination address has no rule")        \
+	X(PASS_TARGET, "pass_target", "no worker has a socket for it")
+
+enum sluice_verdict {
+#define X(id, name, text) SLUICE_XDP_##id,
+	SLUICE_VERDICT_LIST(X)
+#undef X
+	SLUICE_XDP_VERDICTS
+};
+
+/* softnet_stat, per-CPU array of one: received by XDP = the sum of all verdicts. */
+struct sluice_xdp_stat {
+	__u64 verdict[SLUICE_XDP_VERDICTS];
+};
+
+/*
+ * flow_tail, flow_head: mmapable arrays of __u32 indexed like xsks_map. tail
+ * counts packets enqueued by XDP to (queue, worker), head those that the worker
+ * has fully processed; both wrap. rps_sock_flow: mmapable array of __u32 in
+ * Linux's layout, (hash & ~cpu_mask) | cpu. cpu_worker: array of __u32 by CPU.
+ */
+
+#endif
