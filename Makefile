@@ -14,9 +14,9 @@ VERSION := 0.1.0
 # The way of a packet, in its order.
 BPF    := steer guard gen
 ENGINE := steer umem xsk worker napi pkt eth ip4 ip6 udp sock lane rfs mem
-DAEMON := main config control porter diag netlink guard
+DAEMON := main config device control porter ports diag guard netlink lanemem bypass answer
 LIB    := client attach lane recv view wait
-CLI    := main recv gen stat sock flow query out neigh
+CLI    := main opt out query neigh frame dispatcher inject gen track receive recv stat sock flow
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
@@ -34,7 +34,7 @@ CFLAGS   += -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -pthread $(shell pkg-config -
 LDFLAGS  += -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lelf -lz
 BPFFLAGS := -target bpf -g -O2 -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
-            -Iinclude -Ibpf -idirafter /usr/include/$(shell $(CC) -dumpmachine)
+            -Iinclude -Ibpf -idirafter /usr/include/$(shell gcc -print-multiarch)
 
 skels       := $(BPF:%=$(BUILD)/bpf/%.skel.h)
 engine_objs := $(ENGINE:%=$(BUILD)/user/engine/%.o)
@@ -68,9 +68,10 @@ $(BUILD)/user/engine/%.o $(BUILD)/user/daemon/%.o $(BUILD)/user/cli/%.o $(BUILD)
 $(BUILD)/%.o: %.c | $(skels)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MD -MP -c $< -o $@
 
 $(BUILD)/libengine.a: $(engine_objs)
+$(BUILD)/libcli.a: $(filter-out %/main.o,$(cli_objs))
 $(BUILD)/libsluice.a: $(lib_objs)
 $(BUILD)/libdaemon.a: $(filter-out %/main.o,$(daemon_objs))
 $(BUILD)/%.a:
@@ -89,7 +90,7 @@ $(BUILD)/sluice: $(cli_objs) $(BUILD)/libsluice.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -o $@
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libdaemon.a $(BUILD)/libengine.a $(BUILD)/libsluice.a
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libcli.a $(BUILD)/libdaemon.a $(BUILD)/libengine.a $(BUILD)/libsluice.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -lcmocka -o $@
 

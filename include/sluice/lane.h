@@ -41,7 +41,7 @@
 #define SLUICE_LANE_MAGIC 0x6c616e65u
 #define SLUICE_LANE_HEAD 4096u		/* bytes before the ring */
 #define SLUICE_REC_ALIGN 64u
-#define SLUICE_LANE_MIN (64u << 10)	/* ring bytes; a record of 65,535 + 64 bytes does not fit: it is dropped */
+#define SLUICE_LANE_MIN (256u << 10)	/* ring bytes: several datagrams of 65,535 bytes */
 #define SLUICE_LANE_MAX (64u << 20)
 #define SLUICE_LANE_DEFAULT (2u << 20)
 

@@ -59,7 +59,7 @@ void sluice_client_close(struct sluice_client *c);
 struct sluice_opts {
 	struct sluice_client *client;	/* NULL: a connection of its own */
 	const char *dev;		/* with client == NULL: as in sluice_client_open() */
-	uint32_t lane_bytes;		/* ring size, a power of two in [64 KiB, 64 MiB]; 0: 2 MiB */
+	uint32_t lane_bytes;		/* ring size, a power of two in [256 KiB, 64 MiB]; 0: 2 MiB */
 	uint32_t flags;
 };
 

@@ -79,13 +79,15 @@ enum sluice_action {
  * open = the gen it had read: a change in between leaves the gate closed.
  */
 #define SLUICE_PORT_WATCH 0x1u	/* the guard acts on this port */
-#define SLUICE_PORT_ANY 0x2u	/* rule for any local address (see local_addr) */
-#define SLUICE_PORT_EXACT 0x4u	/* rules for single addresses are in `bind` */
+#define SLUICE_PORT_ANY4 0x2u	/* rule for any local IPv4 address (see local_addr) */
+#define SLUICE_PORT_ANY6 0x4u	/* rule for any local IPv6 address */
+#define SLUICE_PORT_ANY (SLUICE_PORT_ANY4 | SLUICE_PORT_ANY6)
+#define SLUICE_PORT_EXACT 0x8u	/* rules for single addresses are in `bind` */
 struct sluice_port {
 	__u32 gen;
 	__u32 open;
 	__u32 flags;
-	__u32 action;	/* enum sluice_action of the SLUICE_PORT_ANY rule */
+	__u32 action;	/* enum sluice_action of the ANY rules */
 };
 
 /* bind, hash: rules for one local address. The address is local when the daemon inserts it. */

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * maps.h - the maps of steer.bpf.c; include/sluice/steer.h says what they mean
+ * and who writes them. Sizes given here are defaults: before the load, user
+ * space sets those of rps_map, flow_tail and flow_head (queues), xsks_map
+ * (queues * SLUICE_MAX_WORKERS), rps_sock_flow (half its entries: see below),
+ * bind and local_addr.
+ *
+ * The kernel rounds the elements of an array up to 8 bytes. Where user space maps
+ * an array of __u32 into its memory, several go into one element, so that they
+ * lie side by side as steer.h promises, and twice as many share a cache line.
+ */
+#ifndef SLUICE_MAPS_H
+#define SLUICE_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <sluice/steer.h>
+
+#define DEFAULT_QUEUES 4
+#define DEFAULT_SOCK_FLOWS 32768
+
+/* Settings, fixed at the load: the verifier removes what they switch off. */
+const volatile __u64 hash_key[2] = {};
+const volatile __u32 sock_flow_mask = 0;	/* entries of rps_sock_flow - 1; 0: RFS is off */
+const volatile __u32 cpu_mask = 0;		/* bits of a rps_sock_flow entry that are the CPU */
+const volatile __u8 generic_mode = 0;		/* generic XDP: several CPUs may share a queue */
+
+/* The device's own address, kept current by user space. */
+__u8 dev_mac[6] __attribute__((aligned(8))) = {};
+
+/* rps_sock_flow entry i is pair[i / 2].entry[i % 2]. */
+struct sock_flow_pair {
+	__u32 entry[2];
+};
+
+/* flow_tail and flow_head entry q * SLUICE_MAX_WORKERS + w is [q].worker[w]. */
+struct queue_seqs {
+	__u32 worker[SLUICE_MAX_WORKERS];
+};
+
+struct vlan_table {
+	__u32 ifindex[SLUICE_VLAN_IDS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct sluice_port);
+} bind_port SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sluice_bind_key);
+	__type(value, struct sluice_bind);
+} bind SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct sluice_addr);
+	__type(value, __u32);
+} local_addr SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct vlan_table);
+} vlan_dev SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, DEFAULT_SOCK_FLOWS / 2);
+	__type(key, __u32);
+	__type(value, struct sock_flow_pair);
+} rps_sock_flow SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DEFAULT_QUEUES);
+	__type(key, __u32);
+	__type(value, struct sluice_rps_map);
+} rps_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_CPUS);
+	__type(key, __u32);
+	__type(value, __u32);
+} cpu_worker SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, DEFAULT_QUEUES * SLUICE_MAX_WORKERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, DEFAULT_QUEUES);
+	__type(key, __u32);
+	__type(value, struct queue_seqs);
+} flow_tail SEC(".maps");
+
+/* Written and read by user space only; here so that it lives and is pinned with flow_tail. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, DEFAULT_QUEUES);
+	__type(key, __u32);
+	__type(value, struct queue_seqs);
+} flow_head SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_xdp_stat);
+} softnet_stat SEC(".maps");
+
+#endif

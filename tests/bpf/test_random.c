@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
+/*
+ * Random states and random packets: the XDP program and model.h must come to
+ * the same decision, number the packet alike and leave the same trace.
+ */
+#include "model.h"
+
+#define STEPS 40000
+#define CPU_MASK (M_CPUS - 1)
+
+struct world {
+	struct fixture f;
+	struct model m;
+	__u64 rng;
+	struct sluice_xdp_stat stat;
+};
+
+static __u32 below(struct world *w, __u32 n)
+{
+	return rnd_below(&w->rng, n);
+}
+
+static __u8 pick_flags(struct world *w)
+{
+	static const __u8 flags[] = { 0, SLUICE_PORT_ANY4, SLUICE_PORT_ANY6, SLUICE_PORT_ANY,
+				      SLUICE_PORT_EXACT, SLUICE_PORT_EXACT,
+				      SLUICE_PORT_ANY4 | SLUICE_PORT_EXACT,
+				      SLUICE_PORT_ANY6 | SLUICE_PORT_EXACT,
+				      SLUICE_PORT_ANY | SLUICE_PORT_EXACT };
+
+	return flags[below(w, sizeof(flags))];
+}
+
+static __u32 pick_action(struct world *w)
+{
+	return below(w, 6) ? SLUICE_ACT_XSK : below(w, 4);
+}
+
+static void change_address(struct world *w)
+{
+	__u32 a = below(w, M_ADDRS), p = below(w, M_PORTS);
+	int version = a % 2 ? 6 : 4;
+
+	if (below(w, 2)) {
+		w->m.local[a] = below(w, 4) != 0;
+		set_local(&w->f, w->m.addr[a], version, w->m.local[a]);
+	} else {
+		w->m.bind[a][p] = below(w, 2) ? pick_action(w) : 0;
+		set_bind(&w->f, w->m.addr[a], version, w->m.port[p], w->m.bind[a][p]);
+	}
+}
+
+static void change_gate(struct world *w)
+{
+	__u32 p = below(w, M_PORTS);
+	struct sluice_port *g = &w->m.gate[p];
+
+	g->flags = SLUICE_PORT_WATCH | pick_flags(w);
+	g->action = pick_action(w);
+	g->gen = (__u32)rnd(&w->rng);
+	g->open = below(w, 6) ? g->gen : g->gen - 1;
+	w->f.ports[w->m.port[p]] = *g;
+}
+
+static void change_vlan(struct world *w)
+{
+	__u32 i = below(w, M_VIDS);
+
+	w->m.vlan[i] = below(w, 3) ? 9 : 0;
+	w->f.vlan[w->m.vid[i]] = w->m.vlan[i];
+}
+
+static void change_rps(struct world *w)
+{
+	__u32 q = below(w, QUEUES);
+	struct sluice_rps_map *r = &w->m.rps[q];
+
+	r->len = below(w, 6) ? 1 + below(w, SLUICE_RPS_MAX) : 0;
+	for (__u32 i = 0; i < r->len; i++)
+		r->cpus[i] = (__u16)(below(w, 40) ? below(w, M_CPUS) : SLUICE_NO_CPU);
+	map_set(w->f.skel->maps.rps_map, &q, r);
+}
+
+static void change_worker(struct world *w)
+{
+	__u32 cpu = below(w, M_CPUS), q = below(w, QUEUES), n = below(w, M_WORKERS);
+
+	if (below(w, 2)) {
+		w->m.worker[cpu] = below(w, 8) ? below(w, M_WORKERS) : SLUICE_NO_WORKER;
+		set_worker(&w->f, cpu, w->m.worker[cpu]);
+	} else {
+		w->m.slot[q][n] = below(w, 6) != 0;
+		set_slot(&w->f, q * SLUICE_MAX_WORKERS + n, w->m.slot[q][n]);
+	}
+}
+
+static void change_state(struct world *w)
+{
+	switch (below(w, 6)) {
+	case 0:
+		change_vlan(w);
+		break;
+	case 1:
+		change_rps(w);
+		break;
+	case 2:
+		change_worker(w);
+		break;
+	case 3:
+		change_gate(w);
+		break;
+	default:
+		change_address(w);
+	}
+}
+
+/* What a client's CPU would have recorded, at times for another flow. */
+static void record_flow(struct world *w, __u32 hash)
+{
+	__u32 i = hash & (SOCK_FLOWS - 1), entry = (hash & ~CPU_MASK) | below(w, M_CPUS);
+
+	if (!below(w, 4))
+		entry ^= 1u << below(w, 32);
+	if (!below(w, 8))
+		entry = SLUICE_NO_CPU;
+	w->m.sock_flow[i] = w->f.sock_flow[i] = entry;
+}
+
+static struct spec random_spec(struct world *w)
+{
+	__u32 a = below(w, M_ADDRS), src = a % 2;
+	struct spec s = { .version = a % 2 ? 6 : 4, .proto = IPPROTO_UDP };
+
+	memcpy(s.dmac, w->m.mac, sizeof(s.dmac));
+	memcpy(s.daddr, w->m.addr[a], sizeof(s.daddr));
+	memcpy(s.saddr, w->m.addr[src], sizeof(s.saddr));
+	s.sport = (__u16)below(w, 50);
+	s.dport = w->m.port[below(w, M_PORTS)];
+	s.payload = (__u16)below(w, 40);
+	if (!below(w, 4)) {
+		s.tags = 1 + !below(w, 6);
+		s.tpid[0] = s.tpid[1] = below(w, 8) ? 0x8100 : 0x88a8;
+		s.tci[0] = (__u16)(below(w, 4) ? w->m.vid[below(w, M_VIDS)] : 0);
+		s.tci[0] |= (__u16)(below(w, 16) << 12);
+	}
+	if (!below(w, 12))
+		s.proto = IPPROTO_TCP;
+	return s;
+}
+
+/* Mostly valid frames; else a few bytes of the headers changed, or the end cut off. */
+static struct frame random_frame(struct world *w)
+{
+	struct spec s = random_spec(w);
+	struct frame p = frame_build(&s);
+
+	switch (below(w, 6)) {
+	case 0:
+		for (__u32 n = 1 + below(w, 3); n; n--) {
+			__u32 at = below(w, 3) ? p.l3 + below(w, p.len - p.l3) : below(w, p.len);
+
+			p.b[at] = (__u8)(below(w, 2) ? rnd(&w->rng) : p.b[at] ^ 1u << below(w, 8));
+		}
+		break;
+	case 1:
+		p.len = 14 + below(w, p.len - 13);
+		break;
+	default:
+		break;
+	}
+	return p;
+}
+
+static void step(struct world *w)
+{
+	struct frame p = random_frame(w);
+	__u32 queue = below(w, QUEUES);
+	struct outcome o = model_decide(&w->m, p.b, p.len, queue);
+	struct result r = run_on(&w->f, p.b, p.len, queue);
+
+	assert_int_equal(verdict_since(&w->f, &w->stat), o.verdict);
+	w->stat.verdict[o.verdict]++;
+	assert_int_equal(r.len, p.len);
+	assert_memory_equal(r.data, p.b, p.len);
+	assert_int_equal(r.has_meta, o.verdict == SLUICE_XDP_REDIRECT);
+	assert_int_equal(r.ret, r.has_meta ? XDP_REDIRECT : XDP_PASS);
+	if (r.has_meta) {
+		__u32 slot = queue * SLUICE_MAX_WORKERS + o.worker;
+
+		assert_int_equal(r.meta.magic, SLUICE_RX_MAGIC);
+		assert_int_equal(r.meta.hash, o.hash);
+		assert_int_equal(r.meta.queue, queue);
+		assert_int_equal(r.meta.worker, o.worker);
+		assert_int_equal(r.meta.seq, ++w->m.tail[slot]);
+	}
+	if (o.hash && below(w, 2))
+		record_flow(w, o.hash);
+}
+
+static void world_init(struct world *w, const struct host *h, __u32 sock_flow_mask)
+{
+	static const __u16 ports[M_PORTS] = { 53, 5000, 32768, 65535 };
+	static const __u16 vids[M_VIDS] = { 1, 5, 2048, 4094 };
+	const struct fixture_opts o = { .sock_flow_mask = sock_flow_mask, .cpu_mask = CPU_MASK };
+
+	memset(w, 0, sizeof(*w));
+	fixture_open(&w->f, h, &o);
+	w->rng = 99 + sock_flow_mask;
+	w->m.sock_flow_mask = sock_flow_mask;
+	w->m.cpu_mask = CPU_MASK;
+	memcpy(w->m.mac, own_mac, sizeof(w->m.mac));
+	memcpy(w->m.port, ports, sizeof(ports));
+	memcpy(w->m.vid, vids, sizeof(vids));
+	for (__u32 a = 0; a < M_ADDRS; a++)
+		for (__u32 i = 0; i < (a % 2 ? 16u : 4u); i++)
+			w->m.addr[a][i] = (__u8)rnd(&w->rng);
+	for (__u32 i = 0; i < SOCK_FLOWS; i++)
+		w->m.sock_flow[i] = SLUICE_NO_CPU;
+	for (__u32 i = 0; i < M_CPUS; i++)
+		w->m.worker[i] = SLUICE_NO_WORKER;
+	for (int i = 0; i < 500; i++)
+		change_state(w);
+}
+
+static void run_world(const struct host *h, __u32 sock_flow_mask)
+{
+	static const char *const names[] = {
+#define X(id, name, text) name,
+		SLUICE_VERDICT_LIST(X)
+#undef X
+	};
+	struct world *w = malloc(sizeof(*w));
+
+	assert_non_null(w);
+	world_init(w, h, sock_flow_mask);
+	for (int i = 0; i < STEPS; i++) {
+		change_state(w);
+		step(w);
+	}
+	for (__u32 i = 0; i < SLOTS; i++)
+		assert_int_equal(w->f.tail[i], w->m.tail[i]);
+	/* A verdict that hardly occurred was hardly tested. */
+	for (int v = 0; v < SLUICE_XDP_VERDICTS; v++) {
+		print_message("%-12s %llu\n", names[v], (unsigned long long)w->stat.verdict[v]);
+		assert_true(w->stat.verdict[v] >= STEPS / 1000);
+	}
+	fixture_close(&w->f);
+	free(w);
+}
+
+static void test_with_rfs(void **state)
+{
+	run_world(*state, SOCK_FLOWS - 1);
+}
+
+static void test_without_rfs(void **state)
+{
+	run_world(*state, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_with_rfs),
+		cmocka_unit_test(test_without_rfs),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
