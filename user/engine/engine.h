@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * engine.h - what all workers of one device share. The daemon fills it before
+ * the first worker starts and frees it after the last one has stopped; in
+ * between only the tables inside change, each by its own rule (udp.h: RCU;
+ * rfs.h, flow_head: single words).
+ */
+#ifndef SLUICE_ENGINE_ENGINE_H
+#define SLUICE_ENGINE_ENGINE_H
+
+#include <stdint.h>
+
+#include "engine/rfs.h"
+#include "engine/udp.h"
+
+/* What to do with UDP checksums. */
+enum csum_mode {
+	CSUM_VERIFY,		/* right, or zero over IPv4 */
+	CSUM_PARTIAL_OK,	/* also the bare pseudo-header sum that a local sender leaves on a veth */
+};
+
+struct engine {
+	uint32_t ifindex;
+	enum csum_mode csum;
+	__u64 hash_key[2];		/* as the XDP program's, for packets that came without rx_meta */
+	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
+	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker; NULL: nobody reads it */
+	struct rfs rfs;
+	struct udp_table udp;
+	int broken_fd;			/* eventfd: written when a client broke the rules of its lane; -1: none */
+};
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+#include "engine/eth.h"
+
+#include <arpa/inet.h>
+#include <net/ethernet.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/ip.h"
+#include "engine/napi.h"
+#include "engine/worker.h"
+
+#define VLAN_HLEN 4
+#define VLAN_VID_MASK 0x0fff
+
+static uint16_t load_be16(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return ntohs(v);
+}
+
+/* Strips the tag at pkt->data. False when no device owns it; VID 0 is a priority tag of the device itself. */
+static bool vlan_untag(const struct engine *engine, struct pkt *pkt)
+{
+	uint16_t vid = load_be16(pkt->data) & VLAN_VID_MASK;
+
+	if (vid) {
+		uint32_t ifindex = engine->vlan_dev ?
+			__atomic_load_n(&engine->vlan_dev[vid], __ATOMIC_RELAXED) : 0;
+
+		if (!ifindex)
+			return false;
+		pkt->ifindex = ifindex;
+	}
+	pkt->protocol = load_be16(pkt->data + 2);
+	pkt->data += VLAN_HLEN;
+	return true;
+}
+
+void eth_rcv(struct worker *worker, struct pkt *pkt)
+{
+	if (!pkt_may_pull(pkt, ETH_HLEN)) {
+		pkt_drop(pkt, SLUICE_DROP_ETH_SHORT);
+		return;
+	}
+	pkt->protocol = load_be16(pkt->data + 2 * ETH_ALEN);
+	pkt->data += ETH_HLEN;
+
+	if (pkt->protocol == ETHERTYPE_VLAN) {
+		if (!pkt_may_pull(pkt, VLAN_HLEN)) {
+			pkt_drop(pkt, SLUICE_DROP_ETH_SHORT);
+			return;
+		}
+		if (!vlan_untag(worker->engine, pkt)) {
+			pkt_drop(pkt, SLUICE_DROP_VLAN);
+			return;
+		}
+	}
+	switch (pkt->protocol) {
+	case ETHERTYPE_IP:
+		ip4_rcv(worker, pkt);
+		break;
+	case ETHERTYPE_IPV6:
+		ip6_rcv(worker, pkt);
+		break;
+	default:
+		pkt_drop(pkt, SLUICE_DROP_ETH_PROTO);
+	}
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * mem.h - a source (source.h) over frames in memory: the engine without a
+ * kernel, for tests, fuzzing and instruction counts. One thread.
+ */
+#ifndef SLUICE_ENGINE_MEM_H
+#define SLUICE_ENGINE_MEM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/source.h"
+
+#define MEM_FRAME_SIZE 4096
+/* Before each frame, as XDP_PACKET_HEADROOM. */
+#define MEM_HEADROOM 256
+
+struct mem_source {
+	struct source src;
+	uint8_t *area;
+	uint32_t *len;		/* by frame */
+	uint32_t *queue;	/* ring of received frames */
+	uint32_t *free;		/* stack */
+	bool *out;		/* by frame: with the engine */
+	uint32_t frames;
+	uint32_t head, tail;
+	uint32_t nr_free;
+};
+
+/* frames: a power of two. -EINVAL, -ENOMEM. */
+int mem_source_init(struct mem_source *mem, uint32_t frames);
+void mem_source_destroy(struct mem_source *mem);
+
+/*
+ * "Receives" a frame: copies len bytes. meta: 16 bytes of struct
+ * sluice_rx_meta to stand before it, or NULL. -ENOBUFS: no frame is free;
+ * -EMSGSIZE: longer than MEM_FRAME_SIZE - MEM_HEADROOM.
+ */
+int mem_source_push(struct mem_source *mem, const void *data, uint32_t len, const void *meta);
+
+#endif

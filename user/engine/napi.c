@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+#include "engine/napi.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/eth.h"
+#include "engine/sock.h"
+#include "engine/stat.h"
+#include "engine/worker.h"
+
+/* How many packets ahead the first lines are fetched: about the time of a cache miss in packets. */
+#define NAPI_PREFETCH 4
+
+int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
+	      unsigned int max_held)
+{
+	*napi = (struct napi){
+		.src = src,
+		.worker = worker,
+		.queue = queue,
+		.target = queue * SLUICE_MAX_WORKERS + worker->index,
+	};
+	napi->done = calloc(max_held, sizeof(*napi->done));
+	return napi->done ? 0 : -ENOMEM;
+}
+
+void napi_destroy(struct napi *napi)
+{
+	free(napi->done);
+	napi->done = NULL;
+}
+
+static void pkt_free(struct pkt *pkt)
+{
+	struct napi *napi = pkt->napi;
+
+	napi->done[napi->nr_done++] = pkt->frame;
+	napi->held--;
+	pkt_put(&napi->worker->pool, pkt);
+}
+
+void pkt_delivered(struct pkt *pkt)
+{
+	stat_add(&pkt->napi->stat.delivered, 1);
+	pkt_free(pkt);
+}
+
+void pkt_drop(struct pkt *pkt, enum sluice_drop reason)
+{
+	stat_add(&pkt->napi->stat.drop[reason], 1);
+	stat_add(&pkt->napi->worker->stat.dropped, 1);
+	pkt_free(pkt);
+}
+
+/* Takes what the XDP program wrote before the packet, and erases it: the frame may come back without. */
+static void napi_take_meta(struct napi *napi, struct pkt *pkt)
+{
+	struct sluice_rx_meta meta = { 0 };
+	uint8_t *at = pkt->data - sizeof(meta);
+
+	if ((size_t)(pkt->data - pkt->head) >= sizeof(meta))
+		memcpy(&meta, at, sizeof(meta));
+	if (meta.magic != SLUICE_RX_MAGIC) {
+		stat_add(&napi->stat.no_meta, 1);
+		return;
+	}
+	pkt->hash = meta.hash;
+	napi->seq = meta.seq;
+	memset(at, 0, sizeof(meta.magic));
+}
+
+static void napi_receive(struct napi *napi, const struct rx_desc *desc)
+{
+	struct worker *worker = napi->worker;
+	struct pkt *pkt = pkt_get(&worker->pool);
+
+	pkt->napi = napi;
+	pkt->frame = desc->frame;
+	pkt->hash = 0;
+	pkt->ifindex = worker->engine->ifindex;
+	napi->held++;
+	if (!desc->data) {
+		pkt_drop(pkt, SLUICE_DROP_DESC);
+		return;
+	}
+	pkt->head = desc->data - desc->room;
+	pkt->data = desc->data;
+	pkt->tail = desc->data + desc->len;
+	pkt->end = pkt->tail;
+	napi_take_meta(napi, pkt);
+	eth_rcv(worker, pkt);
+}
+
+unsigned int napi_poll(struct napi *napi, unsigned int budget)
+{
+	struct rx_desc desc[NAPI_WEIGHT];
+	unsigned int n = budget < NAPI_WEIGHT ? budget : NAPI_WEIGHT;
+	uint64_t bytes = 0;
+
+	if (n > napi->worker->pool.nr_free)
+		n = napi->worker->pool.nr_free;
+	n = napi->src->ops->peek(napi->src, desc, n);
+	if (!n)
+		return 0;
+	for (unsigned int i = 0; i < n && i < NAPI_PREFETCH; i++)
+		__builtin_prefetch(desc[i].data);
+	for (unsigned int i = 0; i < n; i++) {
+		if (i + NAPI_PREFETCH < n)
+			__builtin_prefetch(desc[i + NAPI_PREFETCH].data);
+		bytes += desc[i].len;
+		napi_receive(napi, &desc[i]);
+	}
+	stat_add(&napi->stat.received, n);
+	stat_add(&napi->stat.bytes, bytes);
+	stat_add(&napi->worker->stat.processed, n);
+	return n;
+}
+
+void napi_complete(struct napi *napi)
+{
+	uint32_t *head = napi->worker->engine->flow_head;
+
+	if (napi->nr_done) {
+		napi->src->ops->recycle(napi->src, napi->done, napi->nr_done);
+		napi->nr_done = 0;
+	}
+	/* Only when nothing is held is everything up to seq fully processed. */
+	if (head && !napi->held && head[napi->target] != napi->seq)
+		__atomic_store_n(&head[napi->target], napi->seq, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * napi.h - one source of packets polled by one worker: Linux's napi_struct.
+ *
+ * Ownership: belongs to its worker; only the worker's thread calls these. The
+ * counters may be read by any thread (stat.h).
+ *
+ * Books: received = delivered + the sum of drop[] + what is held right now.
+ */
+#ifndef SLUICE_ENGINE_NAPI_H
+#define SLUICE_ENGINE_NAPI_H
+
+#include <stdint.h>
+
+#include <sluice/drop.h>
+
+#include "engine/pkt.h"
+#include "engine/source.h"
+
+/* Packets taken in one poll, Linux's NAPI_POLL_WEIGHT: amortises the locks and ring updates, and still fits a cache. */
+#define NAPI_WEIGHT 64
+
+struct napi_stat {
+	uint64_t received;
+	uint64_t bytes;
+	uint64_t delivered;
+	uint64_t drop[SLUICE_DROPS];
+	uint64_t no_meta;	/* came without rx_meta */
+	uint64_t csum_partial;	/* accepted with the checksum of a local sender */
+};
+
+struct napi {
+	struct source *src;
+	struct worker *worker;
+	uint16_t queue;
+	uint32_t target;	/* index in flow_head */
+	uint32_t seq;		/* of the last packet taken */
+	uint32_t held;		/* packets taken, not yet delivered or dropped */
+	unsigned int nr_done;	/* frames to recycle */
+	uint64_t *done;
+	struct napi_stat stat;
+};
+
+/* -ENOMEM. The source stays the caller's. max_held: the size of the worker's packet pool. */
+int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
+	      unsigned int max_held);
+void napi_destroy(struct napi *napi);
+
+/* Takes and processes up to budget packets, at most NAPI_WEIGHT; returns how many. */
+unsigned int napi_poll(struct napi *napi, unsigned int budget);
+
+/* Returns finished frames to the source and moves flow_head, once per poll. */
+void napi_complete(struct napi *napi);
+
+/* The two ends of a packet: each counts it and frees it. */
+void pkt_delivered(struct pkt *pkt);
+void pkt_drop(struct pkt *pkt, enum sluice_drop reason);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+#include "engine/steer.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <linux/membarrier.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/steer.skel.h>
+
+#define PIN_ROOT "/sys/fs/bpf"
+
+static uint32_t roundup_pow_of_two(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n)
+		p <<= 1;
+	return p;
+}
+
+static int steer_size_maps(struct steer *s)
+{
+	uint32_t queues = s->config.nr_queues;
+	/* Two entries per element (bpf/maps.h). */
+	uint32_t flows = s->config.sock_flow_entries > 2 ? s->config.sock_flow_entries / 2 : 1;
+	struct steer_bpf *skel = s->skel;
+
+	return bpf_map__set_max_entries(skel->maps.rps_map, queues) ||
+	       bpf_map__set_max_entries(skel->maps.xsks_map, queues * SLUICE_MAX_WORKERS) ||
+	       bpf_map__set_max_entries(skel->maps.flow_tail, queues) ||
+	       bpf_map__set_max_entries(skel->maps.flow_head, queues) ||
+	       bpf_map__set_max_entries(skel->maps.rps_sock_flow, flows) ? -EINVAL : 0;
+}
+
+static void *steer_mmap(const struct bpf_map *map)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
+	void *p = mmap(NULL, (size + page - 1) & ~(page - 1), PROT_READ | PROT_WRITE, MAP_SHARED,
+		       bpf_map__fd(map), 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void steer_munmap(void *p, const struct bpf_map *map)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
+
+	if (p)
+		munmap(p, (size + page - 1) & ~(page - 1));
+}
+
+static int steer_map_memory(struct steer *s)
+{
+	s->port = steer_mmap(s->skel->maps.bind_port);
+	s->flow_tail = steer_mmap(s->skel->maps.flow_tail);
+	s->flow_head = steer_mmap(s->skel->maps.flow_head);
+	s->vlan_dev = steer_mmap(s->skel->maps.vlan_dev);
+	s->sock_flow = steer_mmap(s->skel->maps.rps_sock_flow);
+	return s->port && s->flow_tail && s->flow_head && s->vlan_dev && s->sock_flow ? 0 : -ENOMEM;
+}
+
+/* What Linux's tables hold at the start: no CPU anywhere, every gate shut. */
+static int steer_clear(struct steer *s)
+{
+	for (uint32_t i = 0; i < s->config.sock_flow_entries; i++)
+		s->sock_flow[i] = SLUICE_NO_CPU;
+	for (uint32_t i = 0; i < 65536; i++)
+		s->port[i].gen = 1;
+	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS; cpu++) {
+		int err = steer_set_cpu_worker(s, cpu, SLUICE_NO_WORKER);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int steer_open(struct steer *s, const struct steer_config *config)
+{
+	int cpus = libbpf_num_possible_cpus(), err;
+
+	*s = (struct steer){ .config = *config, .link_fd = -1 };
+	if (cpus < 0)
+		return cpus;
+	if (cpus > SLUICE_MAX_CPUS || !config->nr_queues || config->nr_queues > SLUICE_MAX_QUEUES)
+		return -EINVAL;
+	s->cpu_mask = roundup_pow_of_two((uint32_t)cpus) - 1;
+	s->skel = steer_bpf__open();
+	if (!s->skel)
+		return -errno;
+	s->skel->rodata->hash_key[0] = config->hash_key[0];
+	s->skel->rodata->hash_key[1] = config->hash_key[1];
+	s->skel->rodata->sock_flow_mask = config->sock_flow_entries ? config->sock_flow_entries - 1 : 0;
+	s->skel->rodata->cpu_mask = s->cpu_mask;
+	s->skel->rodata->generic_mode = config->generic;
+
+	err = steer_size_maps(s);
+	if (!err)
+		err = steer_bpf__load(s->skel);
+	if (!err)
+		err = steer_map_memory(s);
+	if (!err)
+		err = steer_clear(s);
+	if (err)
+		steer_close(s);
+	return err;
+}
+
+static void steer_unpin(struct steer *s)
+{
+	struct bpf_map *map;
+
+	if (!s->pins[0])
+		return;
+	bpf_object__for_each_map(map, s->skel->obj)
+		bpf_map__unpin(map, NULL);
+	rmdir(s->pins);
+	rmdir(PIN_ROOT "/sluice");
+	s->pins[0] = 0;
+}
+
+void steer_close(struct steer *s)
+{
+	steer_detach(s);
+	if (!s->skel)
+		return;
+	steer_unpin(s);
+	steer_munmap(s->port, s->skel->maps.bind_port);
+	steer_munmap(s->flow_tail, s->skel->maps.flow_tail);
+	steer_munmap(s->flow_head, s->skel->maps.flow_head);
+	steer_munmap(s->vlan_dev, s->skel->maps.vlan_dev);
+	steer_munmap(s->sock_flow, s->skel->maps.rps_sock_flow);
+	steer_bpf__destroy(s->skel);
+	s->skel = NULL;
+}
+
+int steer_attach(struct steer *s)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts,
+		    .flags = s->config.generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+	int fd = bpf_link_create(bpf_program__fd(s->skel->progs.steer), (int)s->config.ifindex,
+				 BPF_XDP, &opts);
+
+	if (fd < 0)
+		return fd;
+	s->link_fd = fd;
+	return 0;
+}
+
+void steer_detach(struct steer *s)
+{
+	if (s->link_fd >= 0)
+		close(s->link_fd);
+	s->link_fd = -1;
+}
+
+/* Only what a user reads: not the sections of the object. */
+static bool steer_map_is_pinned(const struct bpf_map *map)
+{
+	return !strchr(bpf_map__name(map), '.');
+}
+
+int steer_pin(struct steer *s, const char *ifname)
+{
+	struct bpf_map *map;
+	char path[96];
+	int err = 0;
+
+	snprintf(path, sizeof(path), PIN_ROOT "/sluice");
+	if (mkdir(path, 0755) && errno != EEXIST)
+		return -errno;
+	snprintf(s->pins, sizeof(s->pins), PIN_ROOT "/sluice/%s", ifname);
+	if (mkdir(s->pins, 0755) && errno != EEXIST) {
+		err = -errno;
+		s->pins[0] = 0;
+		rmdir(path);
+		return err;
+	}
+	bpf_object__for_each_map(map, s->skel->obj) {
+		if (!steer_map_is_pinned(map))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", s->pins, bpf_map__name(map));
+		/* What a daemon left that was killed. */
+		unlink(path);
+		err = bpf_map__pin(map, path);
+		if (err)
+			break;
+	}
+	if (err)
+		steer_unpin(s);
+	return err;
+}
+
+static int steer_update(const struct bpf_map *map, const void *key, const void *value)
+{
+	return bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY);
+}
+
+int steer_set_mac(struct steer *s, const uint8_t mac[6])
+{
+	memcpy(s->skel->bss->dev_mac, mac, 6);
+	return 0;
+}
+
+int steer_set_target(struct steer *s, uint32_t queue, uint32_t worker, int xsk_fd)
+{
+	uint32_t slot = queue * SLUICE_MAX_WORKERS + worker;
+
+	return steer_update(s->skel->maps.xsks_map, &slot, &xsk_fd);
+}
+
+int steer_set_cpu_worker(struct steer *s, uint32_t cpu, uint32_t worker)
+{
+	return steer_update(s->skel->maps.cpu_worker, &cpu, &worker);
+}
+
+int steer_set_rps(struct steer *s, uint32_t queue, const struct sluice_rps_map *map)
+{
+	return steer_update(s->skel->maps.rps_map, &queue, map);
+}
+
+int steer_local_add(struct steer *s, const struct sluice_addr *addr, uint32_t ifindex)
+{
+	return steer_update(s->skel->maps.local_addr, addr, &ifindex);
+}
+
+int steer_local_del(struct steer *s, const struct sluice_addr *addr)
+{
+	return bpf_map_delete_elem(bpf_map__fd(s->skel->maps.local_addr), addr);
+}
+
+static struct sluice_bind_key bind_key(const struct sluice_addr *addr, uint16_t port)
+{
+	return (struct sluice_bind_key){ .addr = *addr, .port = port, .proto = IPPROTO_UDP };
+}
+
+int steer_bind_add(struct steer *s, const struct sluice_addr *addr, uint16_t port)
+{
+	struct sluice_bind_key key = bind_key(addr, port);
+	struct sluice_bind rule = { .action = SLUICE_ACT_XSK };
+
+	return steer_update(s->skel->maps.bind, &key, &rule);
+}
+
+int steer_bind_del(struct steer *s, const struct sluice_addr *addr, uint16_t port)
+{
+	struct sluice_bind_key key = bind_key(addr, port);
+
+	return bpf_map_delete_elem(bpf_map__fd(s->skel->maps.bind), &key);
+}
+
+int steer_grace(void)
+{
+	/* The program runs in an RCU read-side section; this command is synchronize_rcu(). */
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0 ? -errno : 0;
+}
+
+int steer_stat(const struct steer *s, struct sluice_xdp_stat *stat)
+{
+	int cpus = libbpf_num_possible_cpus(), err;
+	struct sluice_xdp_stat *each;
+	uint32_t zero = 0;
+
+	if (cpus < 0)
+		return cpus;
+	each = calloc((size_t)cpus, sizeof(*each));
+	if (!each)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.softnet_stat), &zero, each);
+	if (!err) {
+		memset(stat, 0, sizeof(*stat));
+		for (int cpu = 0; cpu < cpus; cpu++)
+			for (int v = 0; v < SLUICE_XDP_VERDICTS; v++)
+				stat->verdict[v] += each[cpu].verdict[v];
+	}
+	free(each);
+	return err;
+}
+
+int steer_bind_port_fd(const struct steer *s)
+{
+	return bpf_map__fd(s->skel->maps.bind_port);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * steer.h - the XDP program of one device and its maps, as user space holds them.
+ *
+ *   steer_open (load) -> fill maps, set targets -> steer_attach -> ... -> steer_close
+ *
+ * Ownership: struct steer owns the program, its maps, the attachment (a
+ * bpf_link, so it goes away with the process, however that ends) and the pins.
+ * Threads: the control thread only, but for the mmapped words, each of which
+ * says who writes it.
+ */
+#ifndef SLUICE_ENGINE_STEER_H
+#define SLUICE_ENGINE_STEER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sluice/steer.h>
+
+struct steer_bpf;
+
+enum steer_mode {
+	STEER_AUTO,	/* native where the driver has it, else generic */
+	STEER_NATIVE,
+	STEER_GENERIC,
+};
+
+struct steer_config {
+	uint32_t ifindex;
+	uint32_t nr_queues;		/* of the device; <= SLUICE_MAX_QUEUES */
+	uint32_t sock_flow_entries;	/* a power of two; 0: RFS off */
+	uint64_t hash_key[2];
+	bool generic;			/* will be attached in generic mode */
+};
+
+struct steer {
+	struct steer_bpf *skel;
+	struct steer_config config;
+	uint32_t cpu_mask;
+	int link_fd;
+	char pins[64];			/* directory of the pins; "" when there are none */
+	struct sluice_port *port;	/* [65536] mmapped bind_port: gen is the guard's, all else ours */
+	uint32_t *sock_flow;		/* mmapped rps_sock_flow, written by workers (rfs.h); NULL: off */
+	uint32_t *flow_tail;		/* mmapped, written by the XDP program */
+	uint32_t *flow_head;		/* mmapped, written by the workers */
+	uint32_t *vlan_dev;		/* mmapped, written by the control thread */
+};
+
+/* Loads the program. -errno of bpf(2); -EPERM: no CAP_BPF / CAP_NET_ADMIN. On failure nothing is left. */
+int steer_open(struct steer *s, const struct steer_config *config);
+void steer_close(struct steer *s);
+
+/*
+ * Attaches in the mode that config.generic says. -EOPNOTSUPP: the driver has no
+ * native XDP; -EBUSY: the device has an XDP program.
+ */
+int steer_attach(struct steer *s);
+/* Takes the program off the device: from then on no packet reaches an XSK. */
+void steer_detach(struct steer *s);
+
+/* Pins the maps under /sys/fs/bpf/sluice/<ifname>/ for bpftool, replacing stale ones. -errno; without pins all else works. */
+int steer_pin(struct steer *s, const char *ifname);
+
+int steer_set_mac(struct steer *s, const uint8_t mac[6]);
+/* Packets of this queue for this worker go to this XSK. */
+int steer_set_target(struct steer *s, uint32_t queue, uint32_t worker, int xsk_fd);
+int steer_set_cpu_worker(struct steer *s, uint32_t cpu, uint32_t worker);
+int steer_set_rps(struct steer *s, uint32_t queue, const struct sluice_rps_map *map);
+
+int steer_local_add(struct steer *s, const struct sluice_addr *addr, uint32_t ifindex);
+int steer_local_del(struct steer *s, const struct sluice_addr *addr);
+/* Exact rules; port in network order. */
+int steer_bind_add(struct steer *s, const struct sluice_addr *addr, uint16_t port);
+int steer_bind_del(struct steer *s, const struct sluice_addr *addr, uint16_t port);
+
+/* Returns when every packet whose processing by the program had begun has left it. -errno of membarrier(2). */
+int steer_grace(void);
+
+/* Sums the verdicts of all CPUs. */
+int steer_stat(const struct steer *s, struct sluice_xdp_stat *stat);
+
+int steer_bind_port_fd(const struct steer *s);
+
+#endif

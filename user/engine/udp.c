@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+#include "engine/udp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <urcu-qsbr.h>
+
+#include <hash.h>
+
+#include "engine/csum.h"
+#include "engine/engine.h"
+#include "engine/napi.h"
+#include "engine/sock.h"
+#include "engine/stat.h"
+#include "engine/worker.h"
+
+int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry, unsigned int nr)
+{
+	struct udp_port *old = table->port[port], *new = NULL;
+
+	if (nr) {
+		new = malloc(sizeof(*new) + nr * sizeof(*entry));
+		if (!new)
+			return -ENOMEM;
+		new->nr = nr;
+		memcpy(new->entry, entry, nr * sizeof(*entry));
+	}
+	rcu_assign_pointer(table->port[port], new);
+	synchronize_rcu();
+	free(old);
+	return 0;
+}
+
+void udp_table_destroy(struct udp_table *table)
+{
+	for (unsigned int i = 0; i < 65536; i++)
+		free(table->port[i]);
+	memset(table, 0, sizeof(*table));
+}
+
+static bool addr_equal(const struct sluice_addr *a, const struct sluice_addr *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+static bool addr_any(const struct sluice_addr *a)
+{
+	return !(a->w[0] | a->w[1] | a->w[2] | a->w[3]);
+}
+
+/* Linux's compute_score for a socket whose local address was found to match; -1: not for this packet. */
+static int udp_score(const struct udp_key *key, const struct pkt *pkt)
+{
+	int score = 0;
+
+	if (pkt->version == 4) {
+		if (key->ipv6 && key->v6only)
+			return -1;
+		score = key->ipv6 ? 1 : 2;
+	} else if (!key->ipv6) {
+		return -1;
+	}
+	if (key->peer_port) {
+		if (key->peer_port != pkt->sport)
+			return -1;
+		score += 4;
+	}
+	if (!addr_any(&key->peer)) {
+		if (!addr_equal(&key->peer, &pkt->saddr))
+			return -1;
+		score += 4;
+	}
+	if (key->ifindex) {
+		if (key->ifindex != pkt->ifindex)
+			return -1;
+		score += 4;
+	}
+	return score;
+}
+
+/* The member of the group that the flow's hash selects, as reciprocal_scale() does. */
+static struct sock *udp_select(const struct udp_port *port, uint32_t group, uint32_t hash)
+{
+	unsigned int members = 0, chosen;
+
+	for (unsigned int i = 0; i < port->nr; i++)
+		members += port->entry[i].group == group;
+	chosen = (unsigned int)(((uint64_t)hash * members) >> 32);
+	for (unsigned int i = 0; i < port->nr; i++) {
+		if (port->entry[i].group == group && chosen-- == 0)
+			return port->entry[i].sk;
+	}
+	return NULL;
+}
+
+/* One of Linux's two passes: sockets bound to the destination, then those bound to any address. */
+static const struct udp_entry *udp_best(const struct udp_port *port, const struct pkt *pkt, bool any)
+{
+	const struct udp_entry *best = NULL;
+	int score, best_score = -1;
+
+	for (unsigned int i = 0; i < port->nr; i++) {
+		const struct udp_entry *entry = &port->entry[i];
+
+		if (any ? !addr_any(&entry->key.local) : !addr_equal(&entry->key.local, &pkt->daddr))
+			continue;
+		score = udp_score(&entry->key, pkt);
+		if (score > best_score) {
+			best_score = score;
+			best = entry;
+		}
+	}
+	return best;
+}
+
+struct sock *udp_lookup(const struct udp_table *table, const struct pkt *pkt)
+{
+	const struct udp_port *port = rcu_dereference(table->port[ntohs(pkt->dport)]);
+	const struct udp_entry *best;
+
+	if (!port)
+		return NULL;
+	best = udp_best(port, pkt, false);
+	if (!best)
+		best = udp_best(port, pkt, true);
+	if (!best)
+		return NULL;
+	return best->group ? udp_select(port, best->group, pkt->hash) : best->sk;
+}
+
+/* len: the UDP length. */
+static bool udp_csum_ok(const struct engine *engine, const struct pkt *pkt, const struct udphdr *uh, uint32_t len)
+{
+	uint64_t pseudo;
+
+	if (!uh->check)
+		return pkt->version == 4;
+	pseudo = csum_pseudo(&pkt->saddr, &pkt->daddr, pkt->version, IPPROTO_UDP, len);
+	if (csum_fold(csum_partial(pkt->data, len, pseudo)) == 0xffff)
+		return true;
+	if (engine->csum != CSUM_PARTIAL_OK || uh->check != csum_fold(pseudo))
+		return false;
+	stat_add(&pkt->napi->stat.csum_partial, 1);
+	return true;
+}
+
+static uint32_t udp_flow_hash(const struct engine *engine, const struct pkt *pkt)
+{
+	struct flow_key key = {
+		.version = pkt->version,
+		.proto = IPPROTO_UDP,
+		.sport = pkt->sport,
+		.dport = pkt->dport,
+	};
+
+	if (pkt->version == 4) {
+		key.saddr.w[0] = pkt->saddr.w[3];
+		key.daddr.w[0] = pkt->daddr.w[3];
+	} else {
+		memcpy(&key.saddr, &pkt->saddr, sizeof(key.saddr));
+		memcpy(&key.daddr, &pkt->daddr, sizeof(key.daddr));
+	}
+	return flow_hash(engine->hash_key, &key);
+}
+
+void udp_rcv(struct worker *worker, struct pkt *pkt)
+{
+	struct engine *engine = worker->engine;
+	struct udphdr uh;
+	struct sock *sk;
+	uint32_t len;
+
+	if (!pkt_may_pull(pkt, sizeof(uh))) {
+		pkt_drop(pkt, SLUICE_DROP_UDP_SHORT);
+		return;
+	}
+	memcpy(&uh, pkt->data, sizeof(uh));
+	len = ntohs(uh.len);
+	if (len < sizeof(uh)) {
+		pkt_drop(pkt, SLUICE_DROP_UDP_SHORT);
+		return;
+	}
+	if (!pkt_trim(pkt, len)) {
+		pkt_drop(pkt, SLUICE_DROP_UDP_LEN);
+		return;
+	}
+	if (!udp_csum_ok(engine, pkt, &uh, len)) {
+		pkt_drop(pkt, SLUICE_DROP_UDP_CSUM);
+		return;
+	}
+	pkt->sport = uh.source;
+	pkt->dport = uh.dest;
+	if (!pkt->hash)
+		pkt->hash = udp_flow_hash(engine, pkt);
+	sk = udp_lookup(&engine->udp, pkt);
+	if (!sk) {
+		pkt_drop(pkt, SLUICE_DROP_NO_SOCKET);
+		return;
+	}
+	pkt_pull(pkt, sizeof(uh));
+	sock_queue(worker, sk, pkt);
+}

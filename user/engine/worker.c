@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+#include "engine/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <urcu-qsbr.h>
+
+#include "engine/engine.h"
+#include "engine/sock.h"
+#include "engine/stat.h"
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int worker_init(struct worker *worker, struct engine *engine, unsigned int index, unsigned int cpu,
+		unsigned int max_napi)
+{
+	int err;
+
+	*worker = (struct worker){
+		.engine = engine,
+		.index = index,
+		.cpu = cpu,
+		.max_napi = max_napi,
+		.kick_fd = -1,
+	};
+	err = pkt_pool_init(&worker->pool, WORKER_PKTS);
+	if (err)
+		return err;
+	worker->napi = calloc(max_napi, sizeof(*worker->napi));
+	worker->pending = calloc(WORKER_PKTS, sizeof(*worker->pending));
+	if (!worker->napi || !worker->pending) {
+		worker_destroy(worker);
+		return -ENOMEM;
+	}
+	worker->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (worker->kick_fd < 0) {
+		err = -errno;
+		worker_destroy(worker);
+		return err;
+	}
+	return 0;
+}
+
+void worker_destroy(struct worker *worker)
+{
+	worker_stop(worker);
+	if (worker->kick_fd >= 0)
+		close(worker->kick_fd);
+	worker->kick_fd = -1;
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		napi_destroy(&worker->napi[i]);
+	worker->nr_napi = 0;
+	free(worker->pending);
+	free(worker->napi);
+	worker->pending = NULL;
+	worker->napi = NULL;
+	pkt_pool_destroy(&worker->pool);
+}
+
+int worker_add_napi(struct worker *worker, struct source *src, uint16_t queue)
+{
+	int err;
+
+	if (worker->nr_napi == worker->max_napi)
+		return -ENOSPC;
+	err = napi_init(&worker->napi[worker->nr_napi], worker, src, queue, WORKER_PKTS);
+	if (err)
+		return err;
+	worker->nr_napi++;
+	return 0;
+}
+
+/* One batch: poll, into the lanes, frames back. */
+static unsigned int worker_poll(struct worker *worker, struct napi *napi, unsigned int budget)
+{
+	unsigned int done;
+
+	worker->now = clock_ns(CLOCK_REALTIME);
+	done = napi_poll(napi, budget);
+	if (worker->nr_pending)
+		sock_flush(worker, false);
+	napi_complete(napi);
+	return done;
+}
+
+bool worker_round(struct worker *worker)
+{
+	uint64_t limit = clock_ns(CLOCK_MONOTONIC) + WORKER_TIME_LIMIT_NS;
+	unsigned int budget = WORKER_BUDGET;
+	bool more;
+
+	stat_add(&worker->stat.rounds, 1);
+	do {
+		more = false;
+		for (unsigned int i = 0; i < worker->nr_napi && budget; i++) {
+			unsigned int done = worker_poll(worker, &worker->napi[i], budget);
+
+			budget -= done;
+			more |= done >= NAPI_WEIGHT;
+		}
+		if (more && (!budget || clock_ns(CLOCK_MONOTONIC) >= limit)) {
+			stat_add(&worker->stat.time_squeeze, 1);
+			return true;
+		}
+	} while (more);
+	return worker->nr_pending > 0;
+}
+
+static bool worker_pending(const struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->nr_napi; i++) {
+		const struct source *src = worker->napi[i].src;
+
+		if (src->ops->pending(src))
+			return true;
+	}
+	return atomic_load_explicit(&worker->stop, memory_order_relaxed);
+}
+
+/*
+ * True when something came. Yields between looks, so that a client on this CPU
+ * runs; when it does run, its time counts as ours and ends the spin.
+ */
+static bool worker_spin(const struct worker *worker)
+{
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + WORKER_SPIN_NS;
+
+	do {
+		if (worker_pending(worker))
+			return true;
+		sched_yield();
+	} while (clock_ns(CLOCK_MONOTONIC) < end);
+	return false;
+}
+
+static void worker_sleep(struct worker *worker, struct pollfd *fds)
+{
+	fds[0] = (struct pollfd){ .fd = worker->kick_fd, .events = POLLIN };
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		fds[i + 1] = (struct pollfd){ .fd = worker->napi[i].src->fd, .events = POLLIN };
+
+	stat_add(&worker->stat.sleeps, 1);
+	rcu_thread_offline();
+	poll(fds, worker->nr_napi + 1, -1);
+	rcu_thread_online();
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *worker = arg;
+	struct pollfd *fds = calloc(worker->nr_napi + 1, sizeof(*fds));
+
+	rcu_register_thread();
+	while (fds && !atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
+		bool more = worker_round(worker);
+
+		/* A socket with packets in our lists must not be freed. */
+		if (!worker->nr_pending)
+			rcu_quiescent_state();
+		if (more)
+			sched_yield();
+		else if (!worker_spin(worker))
+			worker_sleep(worker, fds);
+	}
+	sock_flush(worker, true);
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		napi_complete(&worker->napi[i]);
+	rcu_unregister_thread();
+	free(fds);
+	return NULL;
+}
+
+int worker_start(struct worker *worker)
+{
+	pthread_attr_t attr;
+	cpu_set_t set;
+	int err;
+
+	CPU_ZERO(&set);
+	CPU_SET(worker->cpu, &set);
+	pthread_attr_init(&attr);
+	pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	atomic_store(&worker->stop, false);
+	err = pthread_create(&worker->thread, &attr, worker_main, worker);
+	pthread_attr_destroy(&attr);
+	worker->running = err == 0;
+	return -err;
+}
+
+void worker_stop(struct worker *worker)
+{
+	uint64_t one = 1;
+
+	if (!worker->running)
+		return;
+	atomic_store(&worker->stop, true);
+	/* The counter cannot overflow: one write per stop. */
+	if (write(worker->kick_fd, &one, sizeof(one)) < 0)
+		return;
+	pthread_join(worker->thread, NULL);
+	worker->running = false;
+}

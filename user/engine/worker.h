@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * worker.h - one thread pinned to one CPU that polls its napi instances:
+ * Linux's softnet_data and net_rx_action.
+ *
+ *           +--------- work left (repoll; at a squeeze: yield first) ---+
+ *           v                                                           |
+ *   [round: worker_round] --- all complete ---> [spin: worker_spin] ----+
+ *           ^                                       | nothing came
+ *           +------- frames, or worker_stop -- [sleep in poll(2)]
+ *
+ * Threads: worker_init, worker_add_napi and worker_destroy by the control
+ * thread while the worker does not run; worker_start, worker_stop by the
+ * control thread; worker_round by the worker's own thread, or, where no thread
+ * was started (tests, replay), by the caller. Counters: stat.h.
+ */
+#ifndef SLUICE_ENGINE_WORKER_H
+#define SLUICE_ENGINE_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/napi.h"
+#include "engine/pkt.h"
+
+struct engine;
+struct sock;
+
+/* Linux's netdev_budget: packets in one round before other threads get the CPU. */
+#define WORKER_BUDGET 300
+/* Linux's netdev_budget_usecs at HZ = 1000, for the same purpose. */
+#define WORKER_TIME_LIMIT_NS 2000000ull
+/* Packets a worker may hold: a batch, and what waits for taken lane locks (SOCK_PEND_MAX per socket). */
+#define WORKER_PKTS 2048
+/*
+ * How long an idle worker looks at its rings before it sleeps. A wake-up is an
+ * inter-processor interrupt paid by the receiving CPU, about as long as five
+ * packets take there; too high, and the time is missing in a client on the
+ * same CPU.
+ */
+#define WORKER_SPIN_NS 20000ull
+
+/* In the sense of /proc/net/softnet_stat. */
+struct worker_stat {
+	uint64_t processed;
+	uint64_t dropped;
+	uint64_t time_squeeze;	/* rounds that ended with work left */
+	uint64_t rounds;
+	uint64_t sleeps;
+};
+
+struct worker {
+	struct engine *engine;
+	unsigned int index;
+	unsigned int cpu;
+	struct napi *napi;
+	unsigned int nr_napi;
+	unsigned int max_napi;
+	struct pkt_pool pool;
+	struct sock **pending;		/* sockets with packets of this batch (sock.h) */
+	unsigned int nr_pending;
+	uint64_t now;			/* CLOCK_REALTIME in ns, of this batch */
+	struct worker_stat stat;
+	pthread_t thread;
+	bool running;
+	atomic_bool stop;
+	int kick_fd;			/* eventfd: leave poll(2) */
+};
+
+/* index: its slot in the maps; max_napi: how many instances may be added. -ENOMEM or -errno of eventfd(2). */
+int worker_init(struct worker *worker, struct engine *engine, unsigned int index, unsigned int cpu,
+		unsigned int max_napi);
+/* Also of one that worker_init() or worker_start() failed on. */
+void worker_destroy(struct worker *worker);
+
+/* The source stays the caller's and must outlive the worker. -ENOSPC, -ENOMEM. */
+int worker_add_napi(struct worker *worker, struct source *src, uint16_t queue);
+
+/* Starts the thread on its CPU. -errno of pthread_create(3); -EINVAL: no such CPU for us. */
+int worker_start(struct worker *worker);
+/* Ends and joins the thread; packets it has taken are delivered first. */
+void worker_stop(struct worker *worker);
+
+/*
+ * Polls every instance until all are complete, or the budget or the time is
+ * used up. True: work is left.
+ */
+bool worker_round(struct worker *worker);
+
+#endif
