@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/* commands.h - the subcommands of `sluice`, one file each. */
+#ifndef SLUICE_CLI_COMMANDS_H
+#define SLUICE_CLI_COMMANDS_H
+
+#include "cli/opt.h"
+
+extern const struct command cmd_recv;
+extern const struct command cmd_gen;
+extern const struct command cmd_stat;
+extern const struct command cmd_sock;
+extern const struct command cmd_flow;
+
+#endif

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
+/* query.c - the client side of SLUICE_CTL_QUERY. */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cli/out.h"
+#include "cli/query.h"
+
+#define QUERY_ID 1
+#define QUERY_TIMEOUT_S 5
+/* A flow table of 2^20 entries is some 60 MB of JSON; more than this is a fault. */
+#define QUERY_MAX_BYTES (256l << 20)
+
+static int netns_cookie(uint64_t *cookie)
+{
+	socklen_t len = sizeof(*cookie);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &len))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/*
+ * Names the socket whose file begins with prefix. 0; -ENOENT: none;
+ * -ENOTUNIQ: several.
+ */
+static int find_socket(const char *prefix, struct sockaddr_un *sa)
+{
+	DIR *dir = opendir(SLUICE_CTL_DIR);
+	struct dirent *e;
+	int err = -ENOENT;
+
+	if (!dir)
+		return -errno;
+	while ((e = readdir(dir))) {
+		size_t len = strlen(e->d_name);
+
+		if (strncmp(e->d_name, prefix, strlen(prefix)) || len < 5 ||
+		    strcmp(e->d_name + len - 5, ".sock"))
+			continue;
+		if (!err) {
+			err = -ENOTUNIQ;
+			break;
+		}
+		if (len + sizeof(SLUICE_CTL_DIR) >= sizeof(sa->sun_path))
+			continue;
+		snprintf(sa->sun_path, sizeof(sa->sun_path), "%s/%.80s", SLUICE_CTL_DIR, e->d_name);
+		err = 0;
+	}
+	closedir(dir);
+	return err;
+}
+
+/* A connected descriptor or -errno. */
+static int connect_daemon(const char *dev)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct timeval limit = { .tv_sec = QUERY_TIMEOUT_S };
+	uint64_t cookie;
+	char prefix[64];
+	int fd, err = netns_cookie(&cookie);
+
+	if (err)
+		return err;
+	snprintf(prefix, sizeof(prefix), "%" PRIu64 "-%.15s%s", cookie, dev ? dev : "",
+		 dev ? "." : "");
+	err = find_socket(prefix, &sa);
+	if (err)
+		return err;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* Receives one message and at most one descriptor (-1: none). 0 or -errno. */
+static int receive(int sock, struct sluice_ctl_msg *msg, int *fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = msg, .iov_len = sizeof(*msg) };
+	struct msghdr mh = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	*fd = -1;
+	n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return -errno;
+	cmsg = CMSG_FIRSTHDR(&mh);
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
+	    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(cmsg), sizeof(int));
+	if (n == 0)
+		return -ECONNRESET;
+	if (n != (ssize_t)sizeof(*msg) || msg->magic != SLUICE_CTL_MAGIC ||
+	    msg->version != SLUICE_CTL_VERSION || msg->id != QUERY_ID ||
+	    (msg->type == SLUICE_CTL_ANSWER) != (*fd >= 0))
+		return -EPROTO;
+	return msg->type == SLUICE_CTL_ANSWER || msg->type == SLUICE_CTL_REFUSED ? 0 : -EPROTO;
+}
+
+static int parse_document(int fd, struct json_object **doc)
+{
+	struct json_tokener *tok;
+	struct stat st;
+	int err = -EPROTO;
+	char *text;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (st.st_size <= 0 || st.st_size > QUERY_MAX_BYTES)
+		return -EPROTO;
+	text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (text == MAP_FAILED)
+		return -errno;
+	tok = json_tokener_new();
+	if (!tok) {
+		err = -ENOMEM;
+		goto unmap;
+	}
+	*doc = json_tokener_parse_ex(tok, text, (int)st.st_size);
+	if (json_object_is_type(*doc, json_type_object))
+		err = 0;
+	else
+		json_object_put(*doc);
+	json_tokener_free(tok);
+unmap:
+	munmap(text, (size_t)st.st_size);
+	return err;
+}
+
+static int explain(const char *command, const char *dev, int err)
+{
+	const char *of = dev ? dev : "this network namespace", *why = strerror(-err);
+	const char *remedy = "is the daemon well? see its log";
+
+	if (err == -ENOENT || err == -ECONNREFUSED) {
+		why = "no daemon runs";
+		remedy = dev ? "start it with `sluiced -i DEV`, or name another device" :
+			       "start it with `sluiced -i DEV`, in this namespace";
+	} else if (err == -ENOTUNIQ) {
+		why = "several daemons run";
+		remedy = "name the device with -i DEV";
+	} else if (err == -EACCES || err == -EPERM) {
+		remedy = "run as root, or as a user that may open " SLUICE_CTL_DIR;
+	} else if (err == -EPROTO) {
+		why = "the daemon's answer makes no sense";
+		remedy = "use the command and the daemon of one version (" SLUICE_VERSION ")";
+	} else if (err == -EAGAIN) {
+		why = "the daemon did not answer in time";
+	}
+	out_error(command, "cannot ask the daemon of %s: %s; %s", of, why, remedy);
+	return -1;
+}
+
+int query_daemon(const char *command, const char *dev, enum sluice_ctl_query what,
+		 struct json_object **doc)
+{
+	struct sluice_ctl_msg msg = {
+		.magic = SLUICE_CTL_MAGIC,
+		.version = SLUICE_CTL_VERSION,
+		.type = SLUICE_CTL_QUERY,
+		.id = QUERY_ID,
+		.u.query.what = what,
+	};
+	int sock = connect_daemon(dev), fd = -1, err;
+
+	if (sock < 0)
+		return explain(command, dev, sock);
+	err = send(sock, &msg, sizeof(msg), MSG_NOSIGNAL) < 0 ? -errno : receive(sock, &msg, &fd);
+	if (!err && msg.type == SLUICE_CTL_REFUSED) {
+		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT, msg.u.refused.text);
+		close(sock);
+		return -1;
+	}
+	if (!err)
+		err = parse_document(fd, doc);
+	if (fd >= 0)
+		close(fd);
+	close(sock);
+	return err ? explain(command, dev, err) : 0;
+}

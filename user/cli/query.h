@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/* query.h - asks the daemon of this network namespace for a document. */
+#ifndef SLUICE_CLI_QUERY_H
+#define SLUICE_CLI_QUERY_H
+
+#include <json-c/json.h>
+
+#include "sluice/control.h"
+
+/*
+ * Asks the daemon that serves dev (NULL: the only daemon of the caller's network
+ * namespace). 0 with *doc, which the caller puts; -1: has told the user of
+ * `command` why not.
+ */
+int query_daemon(const char *command, const char *dev, enum sluice_ctl_query what,
+		 struct json_object **doc);
+
+#endif
