@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
+#include "daemon/answer.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/control.h"
+#include "engine/stat.h"
+
+static const char *const drop_names[] = {
+#define X(id, name, text) [SLUICE_DROP_##id] = name,
+	SLUICE_DROP_LIST(X)
+#undef X
+};
+
+static const char *const verdict_names[] = {
+#define X(id, name, text) [SLUICE_XDP_##id] = name,
+	SLUICE_VERDICT_LIST(X)
+#undef X
+};
+
+static void put_u64(json_object *o, const char *key, uint64_t value)
+{
+	json_object_object_add(o, key, json_object_new_uint64(value));
+}
+
+static void put_text(json_object *o, const char *key, const char *value)
+{
+	json_object_object_add(o, key, json_object_new_string(value));
+}
+
+/* What the whole daemon has seen, summed while the parts are printed. */
+struct books {
+	uint64_t redirected, passed, received, delivered, dropped, ring_lost, enqueued;
+};
+
+static json_object *stat_xdp(const struct device *dev, struct books *books)
+{
+	json_object *o = json_object_new_object();
+	struct sluice_xdp_stat stat = { 0 };
+
+	if (steer_stat(&dev->steer, &stat))
+		return o;
+	for (int v = 0; v < SLUICE_XDP_VERDICTS; v++) {
+		put_u64(o, verdict_names[v], stat.verdict[v]);
+		*(v == SLUICE_XDP_REDIRECT ? &books->redirected : &books->passed) += stat.verdict[v];
+	}
+	return o;
+}
+
+static json_object *stat_queues(const struct device *dev)
+{
+	json_object *list = json_object_new_array();
+
+	for (uint32_t i = 0; i < dev->nr_queues; i++) {
+		json_object *o = json_object_new_object();
+		struct umem_frames f;
+
+		device_frames(dev, i, &f);
+		put_u64(o, "queue", dev->queue[i]);
+		put_text(o, "bind", dev->xsk[i * dev->config->nr_workers].zerocopy ? "zero-copy" : "copy");
+		put_u64(o, "frames", f.total);
+		put_u64(o, "free", f.free);
+		put_u64(o, "fill", f.fill);
+		put_u64(o, "rx", f.rx);
+		put_u64(o, "held", f.held);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static json_object *stat_workers(const struct device *dev)
+{
+	json_object *list = json_object_new_array();
+
+	for (uint32_t w = 0; w < dev->config->nr_workers; w++) {
+		const struct worker *worker = &dev->worker[w];
+		json_object *o = json_object_new_object();
+
+		put_u64(o, "worker", w);
+		put_u64(o, "cpu", worker->cpu);
+		put_u64(o, "processed", stat_read(&worker->stat.processed));
+		put_u64(o, "dropped", stat_read(&worker->stat.dropped));
+		put_u64(o, "time_squeeze", stat_read(&worker->stat.time_squeeze));
+		put_u64(o, "rounds", stat_read(&worker->stat.rounds));
+		put_u64(o, "sleeps", stat_read(&worker->stat.sleeps));
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static json_object *napi_drops(const struct napi *napi, struct books *books)
+{
+	json_object *o = json_object_new_object();
+
+	for (int d = 0; d < SLUICE_DROPS; d++) {
+		uint64_t n = stat_read(&napi->stat.drop[d]);
+
+		put_u64(o, drop_names[d], n);
+		books->dropped += n;
+	}
+	return o;
+}
+
+static json_object *stat_napi_one(const struct device *dev, uint32_t position, uint32_t w, struct books *books)
+{
+	const struct napi *napi = &dev->worker[w].napi[position];
+	json_object *o = json_object_new_object();
+	struct xsk_loss loss = { 0 };
+	uint32_t enqueued = __atomic_load_n(&dev->steer.flow_tail[napi->target], __ATOMIC_RELAXED);
+
+	xsk_loss(&dev->xsk[position * dev->config->nr_workers + w], &loss);
+	put_u64(o, "queue", napi->queue);
+	put_u64(o, "worker", w);
+	put_u64(o, "cpu", dev->worker[w].cpu);
+	put_u64(o, "enqueued", enqueued);
+	put_u64(o, "ring_full", loss.ring_full);
+	put_u64(o, "rx_dropped", loss.rx_dropped);
+	put_u64(o, "received", stat_read(&napi->stat.received));
+	put_u64(o, "bytes", stat_read(&napi->stat.bytes));
+	put_u64(o, "delivered", stat_read(&napi->stat.delivered));
+	put_u64(o, "no_meta", stat_read(&napi->stat.no_meta));
+	put_u64(o, "csum_partial", stat_read(&napi->stat.csum_partial));
+	json_object_object_add(o, "drops", napi_drops(napi, books));
+	books->ring_lost += loss.ring_full + loss.rx_dropped;
+	books->received += stat_read(&napi->stat.received);
+	books->delivered += stat_read(&napi->stat.delivered);
+	return o;
+}
+
+static json_object *stat_napi(const struct device *dev, struct books *books)
+{
+	json_object *list = json_object_new_array();
+
+	for (uint32_t i = 0; i < dev->nr_queues; i++) {
+		for (uint32_t w = 0; w < dev->config->nr_workers; w++)
+			json_object_array_add(list, stat_napi_one(dev, i, w, books));
+	}
+	return list;
+}
+
+/* Closed: every packet that was redirected is received or lost in a ring, every one received is delivered or dropped. */
+static json_object *stat_books(const struct books *books)
+{
+	json_object *o = json_object_new_object();
+	bool closed = books->redirected == books->received + books->ring_lost &&
+		      books->received == books->delivered + books->dropped;
+
+	put_u64(o, "redirected", books->redirected);
+	put_u64(o, "passed", books->passed);
+	put_u64(o, "received", books->received);
+	put_u64(o, "ring_lost", books->ring_lost);
+	put_u64(o, "delivered", books->delivered);
+	put_u64(o, "dropped", books->dropped);
+	json_object_object_add(o, "closed", json_object_new_boolean(closed));
+	return o;
+}
+
+static json_object *answer_stat(struct control *c)
+{
+	const struct device *dev = c->dev;
+	json_object *o = json_object_new_object();
+	struct books books = { 0 };
+
+	put_text(o, "dev", dev->config->ifname);
+	put_u64(o, "ifindex", dev->info.ifindex);
+	put_text(o, "mode", dev->steer.config.generic ? "generic" : "native");
+	/* Ends before beginnings, so that a packet under way counts as not yet arrived rather than as lost. */
+	json_object_object_add(o, "napi", stat_napi(dev, &books));
+	json_object_object_add(o, "xdp", stat_xdp(dev, &books));
+	json_object_object_add(o, "queues", stat_queues(dev));
+	json_object_object_add(o, "workers", stat_workers(dev));
+	json_object_object_add(o, "clients", json_object_new_uint64(c->nr_clients));
+	json_object_object_add(o, "books", stat_books(&books));
+	return o;
+}
+
+static void put_addr(json_object *o, const char *key, const struct sluice_addr *addr, bool ipv6)
+{
+	char text[INET6_ADDRSTRLEN] = "*";
+	bool v4 = !addr->w[0] && !addr->w[1] && addr->w[2] == htonl(0xffff);
+
+	if (v4)
+		inet_ntop(AF_INET, &addr->w[3], text, sizeof(text));
+	else if (addr->w[0] | addr->w[1] | addr->w[2] | addr->w[3])
+		inet_ntop(AF_INET6, addr, text, sizeof(text));
+	else
+		strcpy(text, ipv6 ? "::" : "0.0.0.0");
+	put_text(o, key, text);
+}
+
+static json_object *answer_one_sock(struct attached *a)
+{
+	static const char *const states[] = {
+		[SLUICE_LANE_WAITING] = "waiting",
+		[SLUICE_LANE_ACTIVE] = "active",
+		[SLUICE_LANE_WITHDRAWN] = "withdrawn",
+		[SLUICE_LANE_GONE] = "gone",
+	};
+	json_object *o = json_object_new_object();
+	struct lane *lane = &a->sk.lane;
+	uint64_t used;
+
+	put_u64(o, "lane", a->slot);
+	put_u64(o, "pid", (uint64_t)a->client->pid);
+	put_u64(o, "uid", a->uid);
+	put_addr(o, "local", &a->key.local, a->key.ipv6);
+	put_u64(o, "port", a->port);
+	put_addr(o, "peer", &a->key.peer, a->key.ipv6);
+	put_u64(o, "peer_port", ntohs(a->key.peer_port));
+	put_u64(o, "device", a->key.ifindex);
+	put_text(o, "state", states[a->state]);
+	put_text(o, "reason", a->why);
+	lane_lock(lane);
+	put_u64(o, "ring", lane->size);
+	used = lane->producer - __atomic_load_n(&lane->ctl->consumer, __ATOMIC_ACQUIRE);
+	/* The client may have written anything. */
+	put_u64(o, "used", used > lane->size ? lane->size : used);
+	put_u64(o, "delivered", lane->delivered);
+	put_u64(o, "drops", lane->drops);
+	put_u64(o, "wakeups", lane->wakeups);
+	if (lane->cpu != SLUICE_NO_CPU)
+		put_u64(o, "cpu", lane->cpu);
+	lane_unlock(lane);
+	return o;
+}
+
+static json_object *answer_sock(struct control *c)
+{
+	json_object *o = json_object_new_object(), *list = json_object_new_array();
+
+	put_text(o, "dev", c->dev->config->ifname);
+	for (struct client *client = c->first; client; client = client->next) {
+		for (struct attached *a = client->first; a; a = a->next)
+			json_object_array_add(list, answer_one_sock(a));
+	}
+	json_object_object_add(o, "sockets", list);
+	return o;
+}
+
+static int worker_of_cpu(const struct device *dev, uint32_t cpu)
+{
+	for (uint32_t w = 0; w < dev->config->nr_workers; w++) {
+		if (dev->worker[w].cpu == cpu)
+			return (int)w;
+	}
+	return -1;
+}
+
+static json_object *flow_entry(const struct device *dev, uint32_t slot, uint32_t val)
+{
+	uint32_t cpu = val & dev->steer.cpu_mask;
+	json_object *o = json_object_new_object();
+	int worker = worker_of_cpu(dev, cpu);
+
+	put_u64(o, "slot", slot);
+	/* The slot's own bits of the hash are those the entry does not keep. */
+	put_u64(o, "hash", (val & ~dev->steer.cpu_mask) | (slot & dev->steer.cpu_mask));
+	put_u64(o, "cpu", cpu);
+	json_object_object_add(o, "worker", worker < 0 ? NULL : json_object_new_int(worker));
+	return o;
+}
+
+static json_object *flow_cpus(const struct device *dev, const uint32_t *entries)
+{
+	json_object *list = json_object_new_array();
+
+	for (uint32_t cpu = 0; cpu <= dev->steer.cpu_mask; cpu++) {
+		int worker = worker_of_cpu(dev, cpu);
+		json_object *o;
+
+		if (!entries[cpu] && worker < 0)
+			continue;
+		o = json_object_new_object();
+		put_u64(o, "cpu", cpu);
+		json_object_object_add(o, "worker", worker < 0 ? NULL : json_object_new_int(worker));
+		put_u64(o, "entries", entries[cpu]);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static json_object *answer_flow(struct control *c)
+{
+	const struct device *dev = c->dev;
+	json_object *o = json_object_new_object(), *list = json_object_new_array();
+	uint32_t entries[SLUICE_MAX_CPUS] = { 0 }, used = 0;
+
+	for (uint32_t i = 0; i < dev->config->sock_flow_entries; i++) {
+		uint32_t val = __atomic_load_n(&dev->steer.sock_flow[i], __ATOMIC_RELAXED);
+
+		if (val == SLUICE_NO_CPU)
+			continue;
+		used++;
+		entries[val & dev->steer.cpu_mask]++;
+		json_object_array_add(list, flow_entry(dev, i, val));
+	}
+	put_text(o, "dev", dev->config->ifname);
+	put_u64(o, "entries", dev->config->sock_flow_entries);
+	put_u64(o, "used", used);
+	json_object_object_add(o, "cpus", flow_cpus(dev, entries));
+	json_object_object_add(o, "flows", list);
+	return o;
+}
+
+static int to_memfd(const char *text, size_t len)
+{
+	int fd = memfd_create("sluice-answer", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, len) != (ssize_t)len ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) ||
+	    lseek(fd, 0, SEEK_SET) < 0) {
+		err = -errno;
+		close(fd);
+		return err ? err : -ENOMEM;
+	}
+	return fd;
+}
+
+int answer_query(struct control *c, uint32_t what)
+{
+	json_object *o;
+	const char *text;
+	size_t len;
+	int fd;
+
+	switch (what) {
+	case SLUICE_QUERY_STAT:
+		o = answer_stat(c);
+		break;
+	case SLUICE_QUERY_SOCK:
+		o = answer_sock(c);
+		break;
+	case SLUICE_QUERY_FLOW:
+		o = answer_flow(c);
+		break;
+	default:
+		return -EINVAL;
+	}
+	text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
+	fd = text ? to_memfd(text, len) : -ENOMEM;
+	json_object_put(o);
+	return fd;
+}

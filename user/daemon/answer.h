@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * answer.h - what the daemon tells about itself, as one JSON document per
+ * query (sluice stat, sock, flow). Control thread only.
+ */
+#ifndef SLUICE_DAEMON_ANSWER_H
+#define SLUICE_DAEMON_ANSWER_H
+
+#include <stdint.h>
+
+struct control;
+
+/*
+ * what: enum sluice_ctl_query. A sealed memfd with the document, for the caller
+ * to close; -EINVAL: no such query; -ENOMEM.
+ */
+int answer_query(struct control *c, uint32_t what);
+
+#endif

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
+#include "daemon/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Frames of 2 or 4 KiB: 8 GiB at most, far above what any ring needs. */
+#define UMEM_MAX (1u << 21)
+#define RING_MIN 64
+#define RING_MAX 65536
+
+struct option_row;
+typedef int (*option_set)(struct config *cfg, const struct option_row *row, const char *arg,
+			  char *why, size_t len);
+
+struct option_row {
+	char letter;		/* 0: none */
+	const char *name;
+	const char *arg;	/* NULL: takes none */
+	option_set set;
+	size_t field;
+	uint32_t low, high;	/* bounds, or the value of a switch in low */
+	const char *help;
+};
+
+static int set_device(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		      size_t len)
+{
+	(void)row;
+	if (!*arg || strlen(arg) >= sizeof(cfg->ifname) || strchr(arg, '/')) {
+		snprintf(why, len, "'%s' is no device name: use one that 'ip link' shows", arg);
+		return -EINVAL;
+	}
+	strcpy(cfg->ifname, arg);
+	return 0;
+}
+
+static int list_error(int err, const struct option_row *row, const char *arg, uint32_t limit,
+		      char *why, size_t len)
+{
+	if (err == -ERANGE)
+		snprintf(why, len, "--%s %s: numbers must be below %u", row->name, arg, limit);
+	else if (err == -E2BIG)
+		snprintf(why, len, "--%s %s: too many: at most %u", row->name, arg, row->high);
+	else
+		snprintf(why, len, "--%s %s: expected a list such as 0,2-5, each number once", row->name, arg);
+	return -EINVAL;
+}
+
+static int set_queues(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		      size_t len)
+{
+	int err = config_list(arg, SLUICE_MAX_QUEUES, cfg->queue, &cfg->nr_queues, row->high);
+
+	return err ? list_error(err, row, arg, SLUICE_MAX_QUEUES, why, len) : 0;
+}
+
+static int set_workers(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		       size_t len)
+{
+	int err = config_list(arg, SLUICE_MAX_CPUS, cfg->cpu, &cfg->nr_workers, row->high);
+	cpu_set_t set;
+
+	if (err)
+		return list_error(err, row, arg, SLUICE_MAX_CPUS, why, len);
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	for (uint32_t i = 0; i < cfg->nr_workers; i++) {
+		if (CPU_ISSET(cfg->cpu[i], &set))
+			continue;
+		snprintf(why, len, "--workers %s: CPU %u is offline or not allowed to this process", arg,
+			 cfg->cpu[i]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int set_number(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		      size_t len)
+{
+	unsigned long value;
+	char *end;
+
+	errno = 0;
+	value = strtoul(arg, &end, 10);
+	if (!isdigit((unsigned char)*arg) || *end || errno || value < row->low || value > row->high) {
+		snprintf(why, len, "--%s %s: expected a number from %u to %u", row->name, arg, row->low,
+			 row->high);
+		return -EINVAL;
+	}
+	*(uint32_t *)((char *)cfg + row->field) = (uint32_t)value;
+	return 0;
+}
+
+/* As Linux does with rps_sock_flow_entries and rps_flow_cnt: up to the next power of two. */
+static int set_power(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		     size_t len)
+{
+	uint32_t *field = (uint32_t *)((char *)cfg + row->field), power = 1;
+	int err = set_number(cfg, row, arg, why, len);
+
+	if (err || !*field)
+		return err;
+	while (power < *field)
+		power <<= 1;
+	*field = power;
+	return 0;
+}
+
+/* Two switches of one kind exclude each other. */
+static int set_switch(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		      size_t len)
+{
+	uint32_t *field = (uint32_t *)((char *)cfg + row->field);
+
+	(void)arg;
+	if (*field && *field != row->low) {
+		snprintf(why, len, "--%s contradicts another option: choose one", row->name);
+		return -EINVAL;
+	}
+	*field = row->low;
+	return 0;
+}
+
+static int set_flag(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		    size_t len)
+{
+	(void)arg;
+	(void)why;
+	(void)len;
+	*(bool *)((char *)cfg + row->field) = true;
+	return 0;
+}
+
+#define FIELD(name) offsetof(struct config, name)
+
+static const struct option_row options[] = {
+	{ 'i', "interface", "DEV", set_device, 0, 0, 0, "receive on this device" },
+	{ 'q', "queue", "LIST", set_queues, 0, 0, SLUICE_MAX_QUEUES,
+	  "its rx queues, such as 0,2-5 (default: all)" },
+	{ 'w', "workers", "CPULIST", set_workers, 0, 0, SLUICE_MAX_WORKERS,
+	  "one worker on each of these CPUs (default: the first 8 allowed)" },
+	{ 0, "umem", "FRAMES", set_number, FIELD(umem_frames), RING_MIN, UMEM_MAX,
+	  "packet frames per queue (default: what the rings can hold)" },
+	{ 0, "ring", "N", set_power, FIELD(ring), RING_MIN, RING_MAX,
+	  "descriptors per ring, rounded up to a power of two (default: 4096)" },
+	{ 0, "sock-flows", "N", set_power, FIELD(sock_flow_entries), 0, 1u << 24,
+	  "rps_sock_flow entries, rounded up to a power of two; 0: no RFS (default: 32768)" },
+	{ 'z', "zero-copy", NULL, set_switch, FIELD(copy), XSK_ZEROCOPY, 0,
+	  "require zero-copy (default: where the driver has it)" },
+	{ 'c', "copy", NULL, set_switch, FIELD(copy), XSK_COPY, 0, "copy mode" },
+	{ 'N', "xdp-native", NULL, set_switch, FIELD(mode), STEER_NATIVE, 0,
+	  "require native XDP (default: where the driver has it)" },
+	{ 'S', "xdp-skb", NULL, set_switch, FIELD(mode), STEER_GENERIC, 0, "generic XDP" },
+	{ 'V', "version", NULL, set_flag, FIELD(version), 0, 0, "print the version" },
+	{ 'h', "help", NULL, set_flag, FIELD(help), 0, 0, "print this text" },
+};
+
+#define NR_OPTIONS (sizeof(options) / sizeof(options[0]))
+
+int config_list(const char *text, uint32_t limit, uint32_t *out, uint32_t *nr, uint32_t max)
+{
+	uint32_t n = 0;
+
+	for (const char *p = text;; p++) {
+		char *end;
+		unsigned long first, last;
+
+		if (!isdigit((unsigned char)*p))
+			return -EINVAL;
+		first = last = strtoul(p, &end, 10);
+		if (*end == '-') {
+			if (!isdigit((unsigned char)end[1]))
+				return -EINVAL;
+			last = strtoul(end + 1, &end, 10);
+		}
+		if (last < first)
+			return -EINVAL;
+		if (last >= limit)
+			return -ERANGE;
+		for (unsigned long v = first; v <= last; v++) {
+			for (uint32_t i = 0; i < n; i++) {
+				if (out[i] == v)
+					return -EINVAL;
+			}
+			if (n == max)
+				return -E2BIG;
+			out[n++] = (uint32_t)v;
+		}
+		p = end;
+		if (!*p)
+			break;
+		if (*p != ',')
+			return -EINVAL;
+	}
+	*nr = n;
+	return 0;
+}
+
+static int default_workers(struct config *cfg)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS && cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &set) && cfg->nr_workers < CONFIG_WORKERS_DEFAULT)
+			cfg->cpu[cfg->nr_workers++] = cpu;
+	}
+	return 0;
+}
+
+static void build_getopt(struct option *longs, char *shorts)
+{
+	*shorts++ = ':';
+	for (size_t i = 0; i < NR_OPTIONS; i++) {
+		const struct option_row *row = &options[i];
+
+		longs[i] = (struct option){ row->name, row->arg ? required_argument : no_argument, NULL,
+					    256 + (int)i };
+		if (!row->letter)
+			continue;
+		*shorts++ = row->letter;
+		if (row->arg)
+			*shorts++ = ':';
+	}
+	*shorts = 0;
+}
+
+static const struct option_row *option_find(int c)
+{
+	for (size_t i = 0; i < NR_OPTIONS; i++) {
+		if (c == 256 + (int)i || (options[i].letter && c == options[i].letter))
+			return &options[i];
+	}
+	return NULL;
+}
+
+int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t len)
+{
+	struct option longs[NR_OPTIONS + 1] = { 0 };
+	char shorts[2 * NR_OPTIONS + 2];
+	int c, err;
+
+	*cfg = (struct config){ .ring = CONFIG_RING_DEFAULT, .sock_flow_entries = CONFIG_SOCK_FLOW_DEFAULT };
+	build_getopt(longs, shorts);
+	optind = 0;
+	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const struct option_row *row = option_find(c);
+
+		if (!row) {
+			snprintf(why, len, "%s '%s': see --help",
+				 c == ':' ? "an argument is missing to" : "there is no option", argv[optind - 1]);
+			return -EINVAL;
+		}
+		err = row->set(cfg, row, optarg, why, len);
+		if (err)
+			return err;
+		if (cfg->help || cfg->version)
+			return 0;
+	}
+	if (optind < argc) {
+		snprintf(why, len, "unexpected argument '%s': see --help", argv[optind]);
+		return -EINVAL;
+	}
+	if (!cfg->ifname[0]) {
+		snprintf(why, len, "no device given: name one with -i DEV");
+		return -EINVAL;
+	}
+	return cfg->nr_workers ? 0 : default_workers(cfg);
+}
+
+void config_help(void)
+{
+	printf("Usage: sluiced -i DEV [OPTION]...\n"
+	       "Receives UDP for attached sockets on DEV through AF_XDP; all else stays with the kernel.\n\n");
+	for (size_t i = 0; i < NR_OPTIONS; i++) {
+		const struct option_row *row = &options[i];
+		char left[40];
+
+		snprintf(left, sizeof(left), "%s%c%s--%s %s", row->letter ? "-" : " ",
+			 row->letter ? row->letter : ' ', row->letter ? ", " : "  ", row->name,
+			 row->arg ? row->arg : "");
+		printf("  %-26s %s\n", left, row->help);
+	}
+	printf("\nExit status: 0 after SIGINT or SIGTERM, 1 when it cannot run, 2 for a wrong command line.\n");
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * config.h - the daemon's settings. One table binds each option to its field
+ * and its line of --help. No globals, any thread.
+ */
+#ifndef SLUICE_DAEMON_CONFIG_H
+#define SLUICE_DAEMON_CONFIG_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sluice/steer.h>
+
+#include "engine/steer.h"
+#include "engine/xsk.h"
+
+/* Workers without --workers: the first so many CPUs that the daemon may run on. */
+#define CONFIG_WORKERS_DEFAULT 8
+/*
+ * Descriptors of one XSK's ring, and of a queue's fill ring. A worker that is not
+ * scheduled for 2 ms loses packets above 2 M/s; larger rings stretch the memory
+ * that the copy cycles through, past the cache.
+ */
+#define CONFIG_RING_DEFAULT 4096
+#define CONFIG_SOCK_FLOW_DEFAULT 32768
+
+struct config {
+	char ifname[IF_NAMESIZE];
+	uint32_t queue[SLUICE_MAX_QUEUES];
+	uint32_t nr_queues;		/* 0: all of the device's */
+	uint32_t cpu[SLUICE_MAX_WORKERS];
+	uint32_t nr_workers;
+	uint32_t umem_frames;		/* per queue; 0: as many as the rings need */
+	uint32_t ring;			/* descriptors, a power of two */
+	uint32_t sock_flow_entries;	/* a power of two; 0: RFS off */
+	enum xsk_copy_mode copy;
+	enum steer_mode mode;
+	bool help;
+	bool version;
+};
+
+/*
+ * Reads the command line. 0; -EINVAL with one sentence in why (what, why, what
+ * to do). cfg is complete only on success.
+ */
+int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t len);
+
+/* The text of --help, to stdout. */
+void config_help(void);
+
+/*
+ * A list of numbers and ranges, "0,2-5", ascending or not, each below limit and
+ * named once. 0 with out[0..*nr); -EINVAL; -ERANGE: a number >= limit; -E2BIG:
+ * more than max.
+ */
+int config_list(const char *text, uint32_t limit, uint32_t *out, uint32_t *nr, uint32_t max);
+
+#endif
