@@ -23,8 +23,8 @@
  *
  * Wake-up. Client: find the lane empty, drain the wake descriptor, store
  * armed = 1, full fence (E), load `producer` again; not empty: consume, do not
- * sleep. Producer: store `producer`, full fence (F), load armed; if 1, exchange
- * it with 0 and, if it was 1, send one byte on the wake descriptor. E pairs
+ * sleep. Producer: store `producer`, then (F: sequentially consistent) load
+ * armed; if 1, exchange it with 0 and, if it was 1, send one byte on the wake descriptor. E pairs
  * with F: one of the two sees the other's store.
  *
  * Trust: the daemon believes nothing in sluice_lane_ctl. It reads each value

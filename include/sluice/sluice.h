@@ -47,7 +47,7 @@ struct sluice_sock;
  * Connects to the daemon that serves `dev` (NULL: the only daemon of the
  * calling thread's network namespace). 0; -ENOENT: no such daemon;
  * -ENOTUNIQ: several daemons, name the device; -EACCES, -ECONNREFUSED,
- * -EPROTO (the daemon speaks another version), -ENOMEM.
+ * -ETIMEDOUT (2 s), -ENOMEM.
  */
 int sluice_client_open(struct sluice_client **c, const char *dev);
 /* Closes it once every socket attached through it has been detached. NULL is allowed. */
@@ -73,9 +73,10 @@ enum sluice_path {
 /*
  * Attaches the bound UDP socket fd. opts may be NULL. 0 with *s set, also when
  * the socket is served by the kernel path (no daemon, refused) unless
- * SLUICE_REQUIRE is given; then: -ENOENT no daemon, -EPERM / -EADDRINUSE /
- * -EOPNOTSUPP / -EADDRNOTAVAIL / -EDESTADDRREQ (not bound) refused by the
- * daemon. Always: -EBADF, -ENOTSOCK, -EPROTOTYPE (not a UDP socket),
+ * SLUICE_REQUIRE is given; then: what sluice_client_open() returns; -EPERM /
+ * -EADDRINUSE / -EOPNOTSUPP / -EADDRNOTAVAIL / -EDESTADDRREQ (not bound) /
+ * -EALREADY refused by the daemon; -ETIMEDOUT (5 s) / -ECONNRESET / -ENOTCONN /
+ * -EPROTO the daemon went, or speaks another version. Always: -EBADF, -ENOTSOCK, -EPROTOTYPE (not a UDP socket),
  * -EINVAL (lane_bytes), -ENOMEM. On failure *s is untouched.
  */
 int sluice_attach(struct sluice_sock **s, int fd, const struct sluice_opts *opts);

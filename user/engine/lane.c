@@ -145,12 +145,13 @@ int lane_put(struct lane *lane, const struct pkt *pkt, uint64_t tstamp)
 static void lane_wake(struct lane *lane)
 {
 	/*
-	 * The client holds the other end and may have filled it; MSG_DONTWAIT
-	 * makes that its own loss, whatever flags it sets on the descriptor.
+	 * The client holds the other end and may have filled it (then a byte is
+	 * there to wake it); MSG_DONTWAIT holds whatever flags it sets on the descriptor.
 	 */
-	if (send(lane->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return;
-	stat_add(&lane->wakeups, 1);
+	if (send(lane->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+		stat_add(&lane->wakeups, 1);
+	else if (errno != EAGAIN)
+		__atomic_store_n(&lane->ctl->armed, 1, __ATOMIC_RELAXED);
 }
 
 int lane_commit(struct lane *lane)
@@ -159,11 +160,12 @@ int lane_commit(struct lane *lane)
 		return -EPIPE;
 	__atomic_store_n(&lane->head->drops, lane->drops, __ATOMIC_RELAXED);
 	__atomic_store_n(&lane->head->delivered, lane->delivered, __ATOMIC_RELAXED);
-	/* (A) pairs with (B): the records are complete before the client sees them. */
-	__atomic_store_n(&lane->head->producer, lane->producer, __ATOMIC_RELEASE);
-	/* (F) pairs with (E). */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&lane->ctl->armed, __ATOMIC_RELAXED) &&
+	/*
+	 * (A) pairs with (B): the records are complete before the client sees them.
+	 * (F) pairs with (E): the load of armed stays behind the store of producer.
+	 */
+	__atomic_store_n(&lane->head->producer, lane->producer, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&lane->ctl->armed, __ATOMIC_SEQ_CST) &&
 	    __atomic_exchange_n(&lane->ctl->armed, 0, __ATOMIC_ACQ_REL))
 		lane_wake(lane);
 
