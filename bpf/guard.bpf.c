@@ -13,9 +13,8 @@
  * On entry gen is advanced, so that the gate is shut while the change goes on.
  * On return it is advanced again, since the daemon may have read the kernel's
  * tables in between and opened the gate on what it saw; the port then goes to
- * the daemon through guard_event. Advancing without need costs a look at the
- * tables, missing one would take traffic from another socket: no hook asks
- * whether anything has really changed.
+ * the daemon through guard_event. guard_cgroup.bpf.c is the other kind, for
+ * kernels that bar these hooks.
  */
 #include <linux/types.h>
 #include <linux/bpf.h>
@@ -24,11 +23,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
-#include "sluice/steer.h"
+#include "guard.h"
 
 #define SOCK_DGRAM 2
-/* 4,096 events: more than the daemon leaves unread while it handles one; else `lost` tells. */
-#define EVENT_BYTES (64 << 10)
 
 /* The few members needed; libbpf finds their places in the running kernel. */
 #define KERNEL_TYPE __attribute__((preserve_access_index))
@@ -58,24 +55,6 @@ struct inet_sock {
 
 struct sockaddr;
 
-const volatile __u64 netns_cookie;
-
-/* Events that found guard_event full. */
-__u64 lost;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct sluice_port);
-} bind_port SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, EVENT_BYTES);
-} guard_event SEC(".maps");
-
 /* The local port of one of our sockets, host order; 0: not ours, or not bound. */
 static __always_inline __u32 local_port(struct sock *sk)
 {
@@ -92,32 +71,15 @@ static __always_inline __u32 local_port(struct sock *sk)
 	return bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 }
 
-/* Shuts the gate; 0: nobody watches the port. */
-static __always_inline int shut(__u32 port)
-{
-	struct sluice_port *p;
-
-	if (!port)
-		return 0;
-	p = bpf_map_lookup_elem(&bind_port, &port);
-	if (!p || !(p->flags & SLUICE_PORT_WATCH))
-		return 0;
-	__sync_fetch_and_add(&p->gen, 1);
-	return 1;
-}
-
 static __always_inline int changing(struct sock *sk)
 {
-	shut(local_port(sk));
+	port_shut(local_port(sk));
 	return 0;
 }
 
 static __always_inline int changed(struct sock *sk)
 {
-	__u32 port = local_port(sk);
-
-	if (shut(port) && bpf_ringbuf_output(&guard_event, &port, sizeof(port), 0))
-		__sync_fetch_and_add(&lost, 1);
+	port_report(local_port(sk));
 	return 0;
 }
 

@@ -220,6 +220,65 @@ static void test_many(void **state)
 		close(fds[i]);
 }
 
+/* What the callback was told: how often each of the sockets, and how many others. */
+struct census {
+	uint64_t cookie[CROWD];
+	uint16_t port[CROWD];
+	unsigned int seen[CROWD];
+	unsigned int others;
+};
+
+static void count(void *ctx, const struct diag_sock *s)
+{
+	struct census *census = ctx;
+	int i;
+
+	for (i = 0; i < CROWD && census->cookie[i] != s->cookie; i++)
+		;
+	if (i == CROWD) {
+		census->others++;
+		return;
+	}
+	census->seen[i]++;
+	assert_int_equal(s->port, census->port[i]);
+	assert_int_equal(s->family, i & 1 ? AF_INET6 : AF_INET);
+	assert_addr(&s->local, i & 1 ? "::1" : "::ffff:127.0.0.7");
+}
+
+/* Every socket once, whatever its port, and neither those without a port nor those of TCP. */
+static void test_all(void **state)
+{
+	struct diag *d = ready(state);
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+	struct census *census = test_calloc(1, sizeof(*census));
+	int fds[CROWD], i, tcp = socket(AF_INET, SOCK_STREAM, 0), unbound;
+
+	unbound = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind(tcp, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(diag_udp_all(d, count, census), 0);
+	assert_int_equal(census->others, 0);
+	for (i = 0; i < CROWD; i++) {
+		census->port[i] = (uint16_t)(i < CROWD / 2 ? PORT : PORT + i);
+		fds[i] = bind_udp(i & 1 ? "::1" : "127.0.0.7", census->port[i], 1);
+		census->cookie[i] = cookie_of(fds[i]);
+	}
+	assert_int_equal(diag_udp_all(d, count, census), 0);
+	for (i = 0; i < CROWD; i++)
+		assert_int_equal(census->seen[i], 1);
+	assert_int_equal(census->others, 0);
+	/* The answer was taken whole: the next question gets its own. */
+	assert_int_equal(diag_udp(d, PORT + CROWD - 1, NULL, 0), 1);
+	close(fds[0]);
+	assert_int_equal(diag_udp_all(d, count, census), 0);
+	assert_int_equal(census->seen[0], 1);
+	assert_int_equal(census->seen[1], 2);
+	for (i = 1; i < CROWD; i++)
+		close(fds[i]);
+	close(unbound);
+	close(tcp);
+	test_free(census);
+}
+
 struct churn {
 	bool stop;
 };
@@ -287,6 +346,7 @@ int main(void)
 		TEST(test_ipv4),
 		TEST(test_ipv6),
 		TEST(test_many),
+		TEST(test_all),
 		TEST(test_churn),
 		TEST(test_other_netns),
 	};

@@ -10,6 +10,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/udp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -21,11 +23,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "daemon/guard.h"
+#include "daemon/guard_root.h"
 #include "sluice/steer.h"
 
 #define PORT 4444
@@ -33,6 +38,7 @@
 
 struct fixture {
 	bool usable;
+	enum guard_kind kind;
 	int map;
 	struct sluice_port *ports;
 	struct guard guard;
@@ -66,7 +72,7 @@ static void loopback_up(void)
 	close(fd);
 }
 
-static int setup(void **state)
+static int setup(void **state, enum guard_kind kind)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -88,13 +94,26 @@ static int setup(void **state)
 			0);
 	assert_ptr_not_equal(f->ports, MAP_FAILED);
 	f->ports[PORT].flags = SLUICE_PORT_WATCH;
-	err = guard_open(&f->guard, f->map, netns_cookie());
+	f->kind = kind;
+	err = guard_open_kind(&f->guard, kind, f->map, netns_cookie());
 	if (err == -EOPNOTSUPP)
-		print_message("skipped: the kernel has no BTF or no fentry, or bars them\n");
+		print_message(kind == GUARD_TRACING ?
+			      "skipped: the kernel has no BTF or no fentry, or bars them\n" :
+			      "skipped: no cgroup2 tree, or the kernel bars hooks in it\n");
 	else
 		assert_int_equal(err, 0);
 	f->usable = !err;
 	return 0;
+}
+
+static int setup_tracing(void **state)
+{
+	return setup(state, GUARD_TRACING);
+}
+
+static int setup_cgroup(void **state)
+{
+	return setup(state, GUARD_CGROUP);
 }
 
 static int teardown(void **state)
@@ -221,7 +240,9 @@ static void life_of_a_socket(struct fixture *f, const char *local, const char *p
 	assert_int_equal(connect_to(fd, peer), 0);
 	assert_shut(f);
 	assert_int_equal(disconnect(fd), 0);
-	assert_shut(f);
+	/* The cgroup kind has no hook for it. */
+	if (f->kind == GUARD_TRACING)
+		assert_shut(f);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
 	assert_shut(f);
 	lo = 0;
@@ -395,7 +416,7 @@ static void test_lost(void **state)
 	assert_int_equal(bind_to(fd, "0.0.0.0", PORT), 0);
 	for (i = 0; i < 6000; i++)
 		assert_int_equal(connect_to(fd, "127.0.0.1"), 0);
-	assert_in_range(f->ports[PORT].gen, 12001, 60000);
+	assert_in_range(f->ports[PORT].gen, f->kind == GUARD_TRACING ? 12001 : 6001, 60000);
 	assert_int_equal(guard_next(&f->guard, &port), -ENOBUFS);
 	while (guard_next(&f->guard, &port) == 0)
 		n++;
@@ -403,6 +424,158 @@ static void test_lost(void **state)
 	settle(f);
 	close(fd);
 	assert_shut(f);
+}
+
+/* Set on a bound socket, these change what it receives, or who else may bind its port. */
+static void test_options(void **state)
+{
+	struct sock_filter all = { .code = BPF_RET | BPF_K, .k = 0xffff };
+	struct sock_fprog prog = { .len = 1, .filter = &all };
+	const struct {
+		int level, name;
+		const void *value;
+		socklen_t len;
+	} options[] = {
+		{ SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int) },
+		{ SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog) },
+		{ SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int) },
+		{ SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof(prog) },
+		{ SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &(int){ 0 }, sizeof(int) },
+		{ IPPROTO_UDP, UDP_NO_CHECK6_RX, &(int){ 1 }, sizeof(int) },
+		{ IPPROTO_UDP, UDP_ENCAP, &(int){ UDP_ENCAP_L2TPINUDP }, sizeof(int) },
+	};
+	struct fixture *f = ready(state);
+	int fd = udp_socket("::", SO_REUSEPORT), v4 = AF_INET;
+	size_t i;
+
+	assert_int_equal(bind_to(fd, "::", PORT), 0);
+	settle(f);
+	for (i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		assert_int_equal(setsockopt(fd, options[i].level, options[i].name, options[i].value,
+					    options[i].len), 0);
+		assert_shut(f);
+	}
+	close(fd);
+	fd = udp_socket("::", 0);
+	assert_int_equal(bind_to(fd, "::ffff:127.0.0.1", PORT), 0);
+	assert_int_equal(connect_to(fd, "::ffff:127.0.0.1"), 0);
+	settle(f);
+	assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_ADDRFORM, &v4, sizeof(v4)), 0);
+	assert_shut(f);
+	close(fd);
+	assert_shut(f);
+}
+
+/* Calls that are none of the guard's business get their results from the kernel alone. */
+static void test_pass_through(void **state)
+{
+	struct fixture *f = ready(state);
+	int fd = udp_socket("0.0.0.0", 0), pair[2], got, want;
+	socklen_t len = sizeof(got);
+	int large[4096] = { 8192 };
+
+	assert_int_equal(bind_to(fd, "0.0.0.0", PORT), 0);
+	settle(f);
+	/* A value longer than a page. */
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, large, sizeof(large)), 0);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &got, &len), 0);
+	assert_int_equal(got, 2 * large[0]);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, large, 1), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, NULL, 4), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(setsockopt(fd, IPPROTO_UDP, 9999, large, 4), -1);
+	assert_int_equal(errno, ENOPROTOOPT);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
+	want = 1;
+	assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &want, sizeof(want)), 0);
+	assert_int_equal(getsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &got, &len), 0);
+	assert_int_equal(got, want);
+	assert_open(f);
+	close(pair[0]);
+	close(pair[1]);
+	close(fd);
+}
+
+/* A socket bound before the guard was there: its close is seen once the guard has met it. */
+static void test_older_socket(void **state)
+{
+	struct fixture *f = ready(state);
+	int fd = udp_socket("0.0.0.0", 0);
+
+	guard_close(&f->guard);
+	assert_int_equal(bind_to(fd, "0.0.0.0", PORT), 0);
+	assert_int_equal(connect_to(fd, "127.0.0.1"), 0);
+	assert_int_equal(f->ports[PORT].gen, 0);
+	assert_int_equal(guard_open_kind(&f->guard, f->kind, f->map, netns_cookie()), 0);
+	assert_open(f);
+	assert_int_equal(connect_to(fd, "127.0.0.1"), 0);
+	assert_shut(f);
+	close(fd);
+	assert_shut(f);
+}
+
+/* Exit status: 0, the root was found; 1, it was not; 2, nobody else sees the tree either. */
+static int find_hidden_root(ino_t want)
+{
+	char link[32], path[4096];
+	struct stat st;
+	ssize_t len;
+	int fd;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return 2;
+	fd = guard_root_open();
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, sizeof(path) - 1);
+	path[len < 0 ? 0 : len] = 0;
+	close(fd);
+	if (len > 1 && umount2(path, MNT_DETACH) < 0)
+		return 2;
+	fd = guard_root_open();
+	if (fd < 0)
+		return fd == -ENOENT ? 2 : 1;
+	return fstat(fd, &st) < 0 || st.st_ino != want;
+}
+
+/* Where this process sees no cgroup2 mount, as under `ip netns exec`. */
+static void test_hidden_tree(void **state)
+{
+	struct stat st;
+	int fd, status;
+	pid_t pid;
+
+	ready(state);
+	fd = guard_root_open();
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	close(fd);
+	pid = fork();
+	if (pid == 0)
+		_exit(find_hidden_root(st.st_ino));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 2) {
+		print_message("skipped: the cgroup2 tree cannot be hidden, or is in no table\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Whoever opens a guard gets one that sees a bind, of the kind that it says. */
+static void test_any_kind(void **state)
+{
+	struct fixture *f = ready(state);
+	int fd = udp_socket("0.0.0.0", 0), err;
+
+	guard_close(&f->guard);
+	err = guard_open_kind(&f->guard, GUARD_TRACING, f->map, netns_cookie());
+	guard_close(&f->guard);
+	assert_int_equal(guard_open(&f->guard, f->map, netns_cookie()), 0);
+	assert_int_equal(guard_kind(&f->guard), err ? GUARD_CGROUP : GUARD_TRACING);
+	assert_int_equal(bind_to(fd, "0.0.0.0", PORT), 0);
+	assert_shut(f);
+	close(fd);
 }
 
 static void test_errors(void **state)
@@ -418,27 +591,33 @@ static void test_errors(void **state)
 	/* EBADF or EBADFD. */
 	assert_true(guard_open(&g, map, 1) < 0);
 	/* Two at a time, as when one daemon starts before the other has ended. */
-	assert_int_equal(guard_open(&g, f->map, netns_cookie()), 0);
+	assert_int_equal(guard_open_kind(&g, f->kind, f->map, netns_cookie()), 0);
 	guard_close(&g);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name, kind) { #name " (" #kind ")", name, setup_##kind, teardown, NULL }
+#define BOTH(name) TEST(name, tracing), TEST(name, cgroup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_any4),
-		TEST(test_specific4),
-		TEST(test_any6),
-		TEST(test_specific6),
-		TEST(test_mapped),
-		TEST(test_any6_mapped_peer),
-		TEST(test_second_socket),
-		TEST(test_autobind),
-		TEST(test_exit_and_kill),
-		TEST(test_others),
-		TEST(test_lost),
-		TEST(test_errors),
+		BOTH(test_any4),
+		BOTH(test_specific4),
+		BOTH(test_any6),
+		BOTH(test_specific6),
+		BOTH(test_mapped),
+		BOTH(test_any6_mapped_peer),
+		BOTH(test_second_socket),
+		TEST(test_autobind, tracing),
+		BOTH(test_exit_and_kill),
+		BOTH(test_others),
+		BOTH(test_lost),
+		TEST(test_options, cgroup),
+		BOTH(test_pass_through),
+		TEST(test_older_socket, cgroup),
+		TEST(test_hidden_tree, cgroup),
+		TEST(test_any_kind, cgroup),
+		BOTH(test_errors),
 	};
 
 	libbpf_set_print(no_print);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
-/* diag.c - udp_diag dumps of one port; see diag.h. */
+/* diag.c - udp_diag dumps of one port, or of all; see diag.h. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -21,7 +22,9 @@ struct result {
 	struct diag_sock *out;
 	unsigned int max;
 	unsigned int n;
-	uint16_t port;
+	uint16_t port;		/* 0: all */
+	bool grow;		/* out is ours, and made to hold all n */
+	bool no_memory;
 	bool interrupted;
 };
 
@@ -71,20 +74,39 @@ static bool sock_v6only(const struct nlmsghdr *nlh)
 	return false;
 }
 
+static void result_grow(struct result *r)
+{
+	unsigned int max = r->max ? 2 * r->max : 256;
+	struct diag_sock *out = reallocarray(r->out, max, sizeof(*out));
+
+	if (!out) {
+		r->no_memory = true;
+		return;
+	}
+	r->out = out;
+	r->max = max;
+}
+
 static void sock_parse(const struct nlmsghdr *nlh, struct result *r)
 {
 	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(nlh);
+	uint16_t port;
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*msg))
 		return;
+	/* idiag_sport is 0 until bind(2) is over; the filter compares inet_num. */
+	port = r->port ? r->port : ntohs(msg->id.idiag_sport);
+	if (!port)
+		return;
+	if (r->n == r->max && r->grow)
+		result_grow(r);
 	if (r->n++ >= r->max)
 		return;
 	r->out[r->n - 1] = (struct diag_sock){
 		.cookie = (uint64_t)msg->id.idiag_cookie[1] << 32 | msg->id.idiag_cookie[0],
 		.local = addr_of(msg->idiag_family, msg->id.idiag_src),
 		.peer = addr_of(msg->idiag_family, msg->id.idiag_dst),
-		/* idiag_sport is 0 until bind(2) is over; the filter compares inet_num. */
-		.port = r->port,
+		.port = port,
 		.peer_port = ntohs(msg->id.idiag_dport),
 		.family = msg->idiag_family,
 		.state = msg->idiag_state,
@@ -114,7 +136,8 @@ static int request_send(struct diag *d, uint8_t family, uint16_t port)
 	req->sdiag_family = family;
 	req->sdiag_protocol = IPPROTO_UDP;
 	req->idiag_states = ~0u;
-	mnl_attr_put(nlh, INET_DIAG_REQ_BYTECODE, sizeof(filter), filter);
+	if (port)
+		mnl_attr_put(nlh, INET_DIAG_REQ_BYTECODE, sizeof(filter), filter);
 	return mnl_socket_sendto(d->nl, nlh, nlh->nlmsg_len) < 0 ? -errno : 0;
 }
 
@@ -163,20 +186,41 @@ static int dump(struct diag *d, uint8_t family, struct result *r)
 	return !err && r->interrupted ? -EAGAIN : err;
 }
 
-int diag_udp(struct diag *d, uint16_t port, struct diag_sock *out, unsigned int max)
+/* IPv6 first: IPV6_ADDRFORM turns a socket into an IPv4 one, never back. */
+static int dump_both(struct diag *d, struct result *r)
 {
 	const struct timespec pause = { .tv_nsec = 100000 };
-	struct result r = { .out = out, .max = max, .port = port };
 	int i, err = -EAGAIN;
 
 	for (i = 0; i < TRIES && err == -EAGAIN; i++) {
 		if (i)
 			nanosleep(&pause, NULL);
-		r.n = 0;
-		/* IPv6 first: IPV6_ADDRFORM turns a socket into an IPv4 one, never back. */
-		err = dump(d, AF_INET6, &r);
+		r->n = 0;
+		err = dump(d, AF_INET6, r);
 		if (!err)
-			err = dump(d, AF_INET, &r);
+			err = dump(d, AF_INET, r);
 	}
+	return err;
+}
+
+int diag_udp(struct diag *d, uint16_t port, struct diag_sock *out, unsigned int max)
+{
+	struct result r = { .out = out, .max = max, .port = port };
+	int err = port ? dump_both(d, &r) : 0;
+
 	return err ? err : (int)r.n;
+}
+
+int diag_udp_all(struct diag *d, void (*each)(void *ctx, const struct diag_sock *), void *ctx)
+{
+	struct result r = { .grow = true };
+	int err = dump_both(d, &r);
+	unsigned int i;
+
+	if (!err && r.no_memory)
+		err = -ENOMEM;
+	for (i = 0; i < r.n && !err; i++)
+		each(ctx, &r.out[i]);
+	free(r.out);
+	return err;
 }

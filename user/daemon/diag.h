@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
 /*
- * diag.h - the kernel's UDP sockets on one port, read with NETLINK_SOCK_DIAG.
+ * diag.h - the kernel's UDP sockets, of one port or all, read with NETLINK_SOCK_DIAG.
  *
  * It is the daemon's only source for what a client's socket is bound to: unlike
  * getsockname(), it takes no lock that the owner of the socket can hold.
  *
  * Ownership: struct diag belongs to the caller and holds one netlink socket of
  * the network namespace in which diag_open() was called. Threads: one at a time.
- * Errors: 0 or a count, else -errno. diag_udp() waits for the kernel's answer
- * only, which does not depend on any other process.
+ * Errors: 0 or a count, else -errno. Calls wait for the kernel's answer only,
+ * which does not depend on any other process.
  */
 #ifndef SLUICE_DIAG_H
 #define SLUICE_DIAG_H
@@ -50,5 +50,15 @@ void diag_close(struct diag *d);
  * kernel has no udp_diag; -EPERM. out[] is undefined on failure.
  */
 int diag_udp(struct diag *d, uint16_t port, struct diag_sock *out, unsigned int max);
+
+/*
+ * Calls each() for every UDP socket of the namespace that has a port, IPv4 and
+ * IPv6, in no order, once the kernel has listed them all: the list is a single
+ * one, but long, so that a socket may be missing because another one beside it
+ * in the kernel's table was closed meanwhile, or because its bind is under way.
+ * Do not conclude from this alone that a socket is gone: ask diag_udp(). 0; as
+ * diag_udp(), or -ENOMEM: each() was not called.
+ */
+int diag_udp_all(struct diag *d, void (*each)(void *ctx, const struct diag_sock *), void *ctx);
 
 #endif

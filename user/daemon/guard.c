@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
-/* guard.c - loads bpf/guard.bpf.c and reads its events; see guard.h. */
+/* guard.c - loads bpf/guard.bpf.c or bpf/guard_cgroup.bpf.c and reads its events; see guard.h. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "bpf/guard.skel.h"
+#include "bpf/guard_cgroup.skel.h"
 #include "daemon/guard.h"
+#include "daemon/guard_root.h"
 #include "sluice/steer.h"
 
 /* libbpf takes the record off the ring before this call; the error makes it stop after one. */
@@ -42,10 +45,14 @@ static int unsupported(int err)
 	return err == -ENOMEM ? err : -EOPNOTSUPP;
 }
 
-static int skel_start(struct guard_bpf *skel, int bind_port_fd, uint64_t netns_cookie)
+static int tracing_start(struct guard *g, int bind_port_fd, uint64_t netns_cookie)
 {
+	struct guard_bpf *skel = guard_bpf__open();
 	int err;
 
+	if (!skel)
+		return -errno;
+	g->tracing = skel;
 	skel->rodata->netns_cookie = netns_cookie;
 	err = bpf_map__reuse_fd(skel->maps.bind_port, bind_port_fd);
 	if (err)
@@ -53,38 +60,97 @@ static int skel_start(struct guard_bpf *skel, int bind_port_fd, uint64_t netns_c
 	err = guard_bpf__load(skel);
 	if (!err)
 		err = guard_bpf__attach(skel);
-	return err ? unsupported(err) : 0;
+	if (err)
+		return unsupported(err);
+	g->lost = &skel->bss->lost;
+	return 0;
+}
+
+/* The skeleton owns the links: they end with it, and hence with the process. */
+static int cgroup_attach(const struct bpf_object_skeleton *skel)
+{
+	int root = guard_root_open(), i, err = 0;
+
+	if (root < 0)
+		return root;
+	for (i = 0; i < skel->prog_cnt && !err; i++) {
+		*skel->progs[i].link = bpf_program__attach_cgroup(*skel->progs[i].prog, root);
+		if (!*skel->progs[i].link)
+			err = -errno;
+	}
+	close(root);
+	return err;
+}
+
+static int cgroup_start(struct guard *g, int bind_port_fd, uint64_t netns_cookie)
+{
+	struct guard_cgroup_bpf *skel = guard_cgroup_bpf__open();
+	int err;
+
+	if (!skel)
+		return -errno;
+	g->cgroup = skel;
+	skel->rodata->netns_cookie = netns_cookie;
+	err = bpf_map__reuse_fd(skel->maps.bind_port, bind_port_fd);
+	if (err)
+		return err;
+	err = guard_cgroup_bpf__load(skel);
+	if (!err)
+		err = cgroup_attach(skel->skeleton);
+	if (err)
+		return unsupported(err);
+	g->lost = &skel->bss->lost;
+	return 0;
+}
+
+static int events_open(struct guard *g)
+{
+	const struct bpf_map *map = g->kind == GUARD_TRACING ? g->tracing->maps.guard_event :
+							       g->cgroup->maps.guard_event;
+
+	g->events = ring_buffer__new(bpf_map__fd(map), event_take, &g->port, NULL);
+	return g->events ? 0 : -errno;
+}
+
+int guard_open_kind(struct guard *g, enum guard_kind kind, int bind_port_fd, uint64_t netns_cookie)
+{
+	int err;
+
+	*g = (struct guard){ .kind = kind };
+	err = map_check(bind_port_fd);
+	if (err)
+		return err;
+	if (kind == GUARD_TRACING)
+		err = tracing_start(g, bind_port_fd, netns_cookie);
+	else
+		err = cgroup_start(g, bind_port_fd, netns_cookie);
+	if (!err)
+		err = events_open(g);
+	if (err)
+		guard_close(g);
+	return err;
 }
 
 int guard_open(struct guard *g, int bind_port_fd, uint64_t netns_cookie)
 {
-	int err;
+	int err = guard_open_kind(g, GUARD_TRACING, bind_port_fd, netns_cookie);
 
-	memset(g, 0, sizeof(*g));
-	err = map_check(bind_port_fd);
-	if (err)
-		return err;
-	g->skel = guard_bpf__open();
-	if (!g->skel)
-		return -errno;
-	err = skel_start(g->skel, bind_port_fd, netns_cookie);
-	if (err)
-		goto out;
-	g->events = ring_buffer__new(bpf_map__fd(g->skel->maps.guard_event), event_take,
-				     &g->port, NULL);
-	if (g->events)
-		return 0;
-	err = -errno;
-out:
-	guard_close(g);
+	if (err == -EOPNOTSUPP)
+		err = guard_open_kind(g, GUARD_CGROUP, bind_port_fd, netns_cookie);
 	return err;
 }
 
 void guard_close(struct guard *g)
 {
 	ring_buffer__free(g->events);
-	guard_bpf__destroy(g->skel);
-	memset(g, 0, sizeof(*g));
+	guard_bpf__destroy(g->tracing);
+	guard_cgroup_bpf__destroy(g->cgroup);
+	*g = (struct guard){ 0 };
+}
+
+enum guard_kind guard_kind(const struct guard *g)
+{
+	return g->kind;
 }
 
 int guard_fd(const struct guard *g)
@@ -94,10 +160,10 @@ int guard_fd(const struct guard *g)
 
 int guard_next(struct guard *g, uint16_t *port)
 {
-	uint64_t lost = __atomic_load_n(&g->skel->bss->lost, __ATOMIC_RELAXED);
+	__u64 lost = __atomic_load_n(g->lost, __ATOMIC_RELAXED);
 
-	if (lost != g->lost) {
-		g->lost = lost;
+	if (lost != g->lost_told) {
+		g->lost_told = lost;
 		return -ENOBUFS;
 	}
 	ring_buffer__consume(g->events);

@@ -2,7 +2,7 @@
 /*
  * sluiced - the daemon of one device. The main thread is the control thread:
  *
- *   porter (no threads, no BPF yet) -> netlink -> device -> guard -> loop
+ *   netlink -> porter (no threads, no BPF yet) -> device -> watch -> loop
  *
  * It ends on SIGINT, SIGTERM or SIGHUP, when the device goes, or by any other
  * signal; the kernel then takes the XDP program off the device, and the traffic
@@ -23,13 +23,13 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/device.h"
-#include "daemon/guard.h"
 #include "daemon/netlink.h"
 #include "daemon/porter.h"
 #include "daemon/ports.h"
+#include "daemon/watch.h"
 
-/* Without the guard, how often the sockets of attached ports are looked at. */
-#define CHECK_INTERVAL_MS 100
+/* When reading the network configuration failed, it is tried again after so long. */
+#define RETRY_MS 1000
 
 enum { FD_SIGNAL, FD_PORTER, FD_NETLINK, FD_BROKEN, FD_GUARD, FD_CLIENTS };
 
@@ -40,10 +40,10 @@ struct daemon {
 	struct control control;
 	struct porter *porter;
 	struct netlink *netlink;
-	struct guard guard;
-	bool guarded;
+	struct watch watch;
 	bool running;		/* the device is open */
 	bool gone;
+	bool stale;		/* the network configuration must be read again */
 	uint32_t vlan[SLUICE_VLAN_IDS];	/* as reported, also before there is a map */
 	struct pollfd *fds;
 	unsigned int max_fds;
@@ -167,16 +167,6 @@ static int open_device(struct daemon *d)
 	return ports_start(&d->ports, &d->dev);
 }
 
-static void open_guard(struct daemon *d)
-{
-	int err = guard_open(&d->guard, steer_bind_port_fd(&d->dev.steer), porter_netns_cookie(d->porter));
-
-	d->guarded = !err;
-	if (err)
-		say("the guard of socket changes cannot run (%s): attached sockets are checked every %d ms instead",
-		    strerror(-err), CHECK_INTERVAL_MS);
-}
-
 static void report(const struct daemon *d)
 {
 	const struct device *dev = &d->dev;
@@ -191,6 +181,8 @@ static void report(const struct daemon *d)
 	if (dev->pin_error)
 		say("maps are not pinned (%s): mount bpffs on /sys/fs/bpf to have them under /sys/fs/bpf/sluice/%s",
 		    strerror(-dev->pin_error), d->config.ifname);
+	if (watch_warning(&d->watch))
+		say("%s", watch_warning(&d->watch));
 	say("ready on %s", porter_path(d->porter));
 }
 
@@ -206,21 +198,6 @@ static int open_signals(struct daemon *d)
 	signal(SIGPIPE, SIG_IGN);
 	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return d->signal_fd < 0 ? -errno : 0;
-}
-
-static void serve_guard(struct daemon *d)
-{
-	uint16_t port;
-	int err;
-
-	while ((err = guard_next(&d->guard, &port)) != -EAGAIN) {
-		if (!err)
-			ports_judge(&d->ports, port);
-		else if (err == -ENOBUFS)
-			ports_judge_all(&d->ports);
-		else
-			return;
-	}
 }
 
 /* Descriptors to wait for: the daemon's own, then one per client. */
@@ -240,7 +217,7 @@ static int fill_fds(struct daemon *d)
 	d->fds[FD_PORTER] = (struct pollfd){ .fd = porter_fd(d->porter), .events = POLLIN };
 	d->fds[FD_NETLINK] = (struct pollfd){ .fd = netlink_fd(d->netlink), .events = POLLIN };
 	d->fds[FD_BROKEN] = (struct pollfd){ .fd = d->dev.engine->broken_fd, .events = POLLIN };
-	d->fds[FD_GUARD] = (struct pollfd){ .fd = d->guarded ? guard_fd(&d->guard) : -1, .events = POLLIN };
+	d->fds[FD_GUARD] = (struct pollfd){ .fd = watch_fd(&d->watch), .events = POLLIN };
 	for (struct client *c = d->control.first; c; c = c->next)
 		d->fds[i++] = (struct pollfd){ .fd = c->fd, .events = POLLIN };
 	return (int)i;
@@ -258,33 +235,46 @@ static void serve_clients(struct daemon *d)
 	}
 }
 
+static int wait_ms(const struct daemon *d)
+{
+	int ms = watch_timeout_ms(&d->watch);
+
+	return d->stale && (ms < 0 || ms > RETRY_MS) ? RETRY_MS : ms;
+}
+
+/* poll(2) has returned n. */
+static int serve(struct daemon *d, int n)
+{
+	watch_serve(&d->watch);
+	if (d->stale || (n > 0 && d->fds[FD_NETLINK].revents))
+		d->stale = netlink_read(d->netlink) < 0;
+	if (n <= 0)
+		return 0;
+	serve_clients(d);
+	if (d->fds[FD_BROKEN].revents)
+		control_drop_broken(&d->control);
+	if (d->fds[FD_PORTER].revents)
+		return control_accept(&d->control);
+	return 0;
+}
+
 static int loop(struct daemon *d)
 {
 	while (!d->gone) {
-		int n = fill_fds(d);
+		int n = fill_fds(d), err;
 
 		if (n < 0)
 			return n;
-		n = poll(d->fds, (nfds_t)n, d->guarded ? -1 : CHECK_INTERVAL_MS);
+		n = poll(d->fds, (nfds_t)n, wait_ms(d));
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (n <= 0) {
-			ports_judge_all(&d->ports);
-			continue;
-		}
-		if (d->fds[FD_SIGNAL].revents)
+		if (n > 0 && d->fds[FD_SIGNAL].revents)
 			return 0;
-		if (d->fds[FD_GUARD].revents)
-			serve_guard(d);
-		if (d->fds[FD_NETLINK].revents && netlink_read(d->netlink) == -ENOMEM)
-			say("out of memory while reading the network configuration: trying again");
-		serve_clients(d);
-		if (d->fds[FD_BROKEN].revents)
-			control_drop_broken(&d->control);
-		if (d->fds[FD_PORTER].revents && control_accept(&d->control) == -EPIPE) {
+		err = serve(d, n);
+		if (err == -EPIPE)
 			say("the process that accepts clients has ended: stopping");
-			return -EPIPE;
-		}
+		if (err)
+			return err;
 	}
 	say("%s is gone: stopping", d->config.ifname);
 	return -ENODEV;
@@ -301,7 +291,7 @@ static int run(struct daemon *d)
 	if (err)
 		return err;
 	control_init(&d->control, &d->dev, &d->ports, d->porter);
-	open_guard(d);
+	watch_open(&d->watch, &d->ports, porter_netns_cookie(d->porter));
 	report(d);
 	err = loop(d);
 	control_destroy(&d->control);
@@ -310,8 +300,7 @@ static int run(struct daemon *d)
 
 static void finish(struct daemon *d)
 {
-	if (d->guarded)
-		guard_close(&d->guard);
+	watch_close(&d->watch);
 	if (d->running)
 		device_close(&d->dev);
 	porter_stop(d->porter);

@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
-/*
- * netlink.c - links and addresses as the kernel reports them; see netlink.h.
- *
- * The tables hold everything that the kernel reported. What has been reported
- * to the caller is a mark on one entry (`reported`), and is brought up to date by
- * addr_settle() and vlan_settle() after each change, whatever caused it.
- */
-#include <arpa/inet.h>
+/* netlink.c - links and addresses as the kernel reports them: the socket; see netlink.h. */
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
-#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -19,384 +11,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include "daemon/netlink.h"
+#include "daemon/netlink_table.h"
 
-#define BUF_BYTES 32768
 /* Readings of everything that other changes fell into, before the last one is believed. */
 #define TRIES 10
 /* For an answer of the kernel, which may wait for the lock of all links. */
 #define ANSWER_MS 5000
-#define ETHERTYPE_8021Q 0x8100
-
-struct link {
-	unsigned int ifindex;
-	unsigned int seen;	/* the reading that had it last */
-	unsigned int lower;	/* VLAN device: on which device of this namespace */
-	uint16_t vid;
-	bool vlan;		/* an 802.1Q device */
-	bool up;
-	bool reported;		/* to ops->vlan, as the device of its vid */
-};
-
-struct addr {
-	struct sluice_addr addr;
-	unsigned int ifindex;
-	unsigned int seen;
-	bool usable;		/* neither tentative nor failed */
-	bool reported;		/* to ops->addr_added, with this ifindex */
-};
-
-struct netlink {
-	struct mnl_socket *nl;
-	const struct netlink_ops *ops;
-	void *ctx;
-	struct netlink_device device;
-	bool known;		/* the device has been found */
-	bool stale;		/* reading everything failed */
-	bool changed;		/* another message came into the reading, or was lost */
-	int error;		/* of a message in the reading */
-	uint32_t seq;
-	unsigned int reading;	/* number of the current or last reading */
-	struct link *links;
-	struct addr *addrs;
-	size_t nr_links, nr_addrs;
-	_Alignas(struct nlmsghdr) char buf[BUF_BYTES];
-};
-
-/* What counts, and telling about it */
-
-static struct link *link_find(const struct netlink *n, unsigned int ifindex)
-{
-	size_t i;
-
-	for (i = 0; i < n->nr_links; i++)
-		if (n->links[i].ifindex == ifindex)
-			return &n->links[i];
-	return NULL;
-}
-
-static bool addr_link_local(const struct sluice_addr *addr)
-{
-	return (addr->w[0] & htonl(0xffc00000)) == htonl(0xfe800000);
-}
-
-static bool addr_equal(const struct sluice_addr *a, const struct sluice_addr *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
-static bool addr_counts(const struct netlink *n, const struct addr *a)
-{
-	const struct link *link = link_find(n, a->ifindex);
-
-	return a->usable && link && link->up &&
-	       (!addr_link_local(&a->addr) || a->ifindex == n->device.ifindex);
-}
-
-static void addr_settle(struct netlink *n, const struct sluice_addr *addr)
-{
-	struct addr *old = NULL, *new = NULL;
-	const struct sluice_addr copy = *addr;
-	size_t i;
-
-	for (i = 0; i < n->nr_addrs; i++) {
-		struct addr *a = &n->addrs[i];
-
-		if (!addr_equal(&a->addr, &copy))
-			continue;
-		if (a->reported)
-			old = a;
-		if (addr_counts(n, a) && (!new || a->reported))
-			new = a;
-	}
-	if (old == new)
-		return;
-	if (old)
-		old->reported = false;
-	if (!new) {
-		n->ops->addr_removed(n->ctx, &copy);
-		return;
-	}
-	new->reported = true;
-	n->ops->addr_added(n->ctx, &copy, new->ifindex);
-}
-
-static bool vlan_counts(const struct netlink *n, const struct link *link)
-{
-	return link->vlan && link->up && link->lower == n->device.ifindex;
-}
-
-static void vlan_settle(struct netlink *n, uint16_t vid)
-{
-	struct link *old = NULL, *new = NULL;
-	size_t i;
-
-	for (i = 0; i < n->nr_links; i++) {
-		struct link *link = &n->links[i];
-
-		if (link->vid != vid)
-			continue;
-		if (link->reported)
-			old = link;
-		if (vlan_counts(n, link) && (!new || link->reported))
-			new = link;
-	}
-	if (old == new)
-		return;
-	if (old)
-		old->reported = false;
-	if (new)
-		new->reported = true;
-	n->ops->vlan(n->ctx, vid, new ? new->ifindex : 0);
-}
-
-static void state_set(struct netlink *n, enum netlink_state state)
-{
-	enum netlink_state old = n->device.state;
-
-	if (old == state || old == NETLINK_GONE)
-		return;
-	n->device.state = state;
-	if (n->known)
-		n->ops->state(n->ctx, state);
-}
-
-/* Everything that depends on a link's state: its VLAN ID, and the addresses on it. */
-static void link_settle(struct netlink *n, unsigned int ifindex, uint16_t vid, uint16_t old_vid)
-{
-	size_t i;
-
-	vlan_settle(n, vid);
-	if (old_vid != vid)
-		vlan_settle(n, old_vid);
-	for (i = 0; i < n->nr_addrs; i++)
-		if (n->addrs[i].ifindex == ifindex)
-			addr_settle(n, &n->addrs[i].addr);
-}
-
-/* Links */
-
-static void link_remove(struct netlink *n, struct link *link)
-{
-	const struct link old = *link;
-
-	link->up = false;
-	link_settle(n, old.ifindex, old.vid, old.vid);
-	*link = n->links[--n->nr_links];
-	if (old.ifindex == n->device.ifindex)
-		state_set(n, NETLINK_GONE);
-}
-
-static struct link *link_add(struct netlink *n, unsigned int ifindex)
-{
-	struct link *links = realloc(n->links, (n->nr_links + 1) * sizeof(*links));
-
-	if (!links)
-		return NULL;
-	n->links = links;
-	links[n->nr_links] = (struct link){ .ifindex = ifindex };
-	return &links[n->nr_links++];
-}
-
-/* Attributes of one nest by type; those outside of (0, max] are left out. */
-static void attrs_read(const struct nlattr *attr, const char *end, const struct nlattr **tb,
-		       int max)
-{
-	for (; mnl_attr_ok(attr, (int)(end - (const char *)attr)); attr = mnl_attr_next(attr))
-		if (mnl_attr_get_type(attr) <= max)
-			tb[mnl_attr_get_type(attr)] = attr;
-}
-
-static void nest_read(const struct nlattr *nest, const struct nlattr **tb, int max)
-{
-	const char *payload = mnl_attr_get_payload(nest);
-
-	attrs_read(mnl_attr_get_payload(nest), payload + mnl_attr_get_payload_len(nest), tb, max);
-}
-
-static bool attr_copy(const struct nlattr *attr, void *out, size_t len)
-{
-	if (!attr || mnl_attr_get_payload_len(attr) != len)
-		return false;
-	memcpy(out, mnl_attr_get_payload(attr), len);
-	return true;
-}
-
-/* A string attribute, cut to size; the kernel ends them with 0, others might not. */
-static void attr_string(const struct nlattr *attr, char *out, size_t size)
-{
-	size_t len = mnl_attr_get_payload_len(attr);
-
-	if (len >= size)
-		len = size - 1;
-	memset(out, 0, size);
-	memcpy(out, mnl_attr_get_payload(attr), strnlen(mnl_attr_get_payload(attr), len));
-}
-
-/* Some messages (wireless events) have few attributes: what is absent has not changed. */
-static void link_vlan(struct link *link, const struct nlattr **tb, const char *kind,
-		      const struct nlattr *data)
-{
-	const struct nlattr *vlan[IFLA_VLAN_MAX + 1] = { NULL };
-	uint16_t proto = htons(ETHERTYPE_8021Q);
-	uint32_t lower = 0;
-
-	if (data)
-		nest_read(data, vlan, IFLA_VLAN_MAX);
-	attr_copy(vlan[IFLA_VLAN_PROTOCOL], &proto, sizeof(proto));
-	link->vlan = !strcmp(kind, "vlan") && proto == htons(ETHERTYPE_8021Q) &&
-		     attr_copy(vlan[IFLA_VLAN_ID], &link->vid, sizeof(link->vid)) &&
-		     link->vid < SLUICE_VLAN_IDS;
-	/* With a namespace the number below means another device. */
-	if (!tb[IFLA_LINK_NETNSID])
-		attr_copy(tb[IFLA_LINK], &lower, sizeof(lower));
-	link->lower = lower;
-}
-
-static void device_update(struct netlink *n, const struct nlattr **tb, const char *kind, bool up)
-{
-	struct netlink_device *dev = &n->device;
-	uint8_t mac[6];
-	uint32_t mtu;
-
-	if (tb[IFLA_IFNAME])
-		attr_string(tb[IFLA_IFNAME], dev->name, sizeof(dev->name));
-	if (kind)
-		memcpy(dev->kind, kind, sizeof(dev->kind));
-	attr_copy(tb[IFLA_NUM_RX_QUEUES], &dev->rx_queues, sizeof(dev->rx_queues));
-	if (attr_copy(tb[IFLA_ADDRESS], mac, sizeof(mac)) && memcmp(mac, dev->mac, sizeof(mac))) {
-		memcpy(dev->mac, mac, sizeof(mac));
-		if (n->known)
-			n->ops->mac(n->ctx, dev->mac);
-	}
-	if (attr_copy(tb[IFLA_MTU], &mtu, sizeof(mtu)) && mtu != dev->mtu) {
-		dev->mtu = mtu;
-		if (n->known)
-			n->ops->mtu(n->ctx, mtu);
-	}
-	state_set(n, up ? NETLINK_UP : NETLINK_DOWN);
-	n->known = true;
-}
-
-static int link_message(struct netlink *n, const struct nlmsghdr *nlh)
-{
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *tb[IFLA_MAX + 1] = { NULL }, *linkinfo[IFLA_INFO_MAX + 1] = { NULL };
-	char kind[sizeof(n->device.kind)] = "";
-	struct link *link;
-	uint16_t old_vid;
-
-	/* AF_BRIDGE: a port that joins or leaves a bridge, not a device that comes or goes. */
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*info) || info->ifi_family != AF_UNSPEC)
-		return 0;
-	link = link_find(n, (unsigned int)info->ifi_index);
-	if (nlh->nlmsg_type == RTM_DELLINK) {
-		if (link)
-			link_remove(n, link);
-		return 0;
-	}
-	if (!link)
-		link = link_add(n, (unsigned int)info->ifi_index);
-	if (!link)
-		return -ENOMEM;
-	attrs_read(mnl_nlmsg_get_payload_offset(nlh, sizeof(*info)),
-		   mnl_nlmsg_get_payload_tail(nlh), tb, IFLA_MAX);
-	if (tb[IFLA_LINKINFO])
-		nest_read(tb[IFLA_LINKINFO], linkinfo, IFLA_INFO_MAX);
-	if (linkinfo[IFLA_INFO_KIND])
-		attr_string(linkinfo[IFLA_INFO_KIND], kind, sizeof(kind));
-	link->seen = n->reading;
-	link->up = info->ifi_flags & IFF_UP;
-	old_vid = link->vid;
-	if (kind[0])
-		link_vlan(link, tb, kind, linkinfo[IFLA_INFO_DATA]);
-	if (link->ifindex == n->device.ifindex)
-		device_update(n, tb, kind[0] ? kind : NULL, link->up);
-	link_settle(n, link->ifindex, link->vid, old_vid);
-	return 0;
-}
-
-/* Addresses */
-
-static struct addr *addr_find(struct netlink *n, const struct sluice_addr *addr,
-			      unsigned int ifindex)
-{
-	size_t i;
-
-	for (i = 0; i < n->nr_addrs; i++)
-		if (n->addrs[i].ifindex == ifindex && addr_equal(&n->addrs[i].addr, addr))
-			return &n->addrs[i];
-	return NULL;
-}
-
-static struct addr *addr_add(struct netlink *n, const struct sluice_addr *addr,
-			     unsigned int ifindex)
-{
-	struct addr *addrs = realloc(n->addrs, (n->nr_addrs + 1) * sizeof(*addrs));
-
-	if (!addrs)
-		return NULL;
-	n->addrs = addrs;
-	addrs[n->nr_addrs] = (struct addr){ .addr = *addr, .ifindex = ifindex };
-	return &addrs[n->nr_addrs++];
-}
-
-static void addr_remove(struct netlink *n, struct addr *a)
-{
-	a->usable = false;
-	addr_settle(n, &a->addr);
-	*a = n->addrs[--n->nr_addrs];
-}
-
-/* False: not an address that could ever count. */
-static bool addr_parse(const struct ifaddrmsg *ifa, const struct nlattr **tb,
-		       struct sluice_addr *addr)
-{
-	/* With a peer, IFA_ADDRESS is the peer's. */
-	const struct nlattr *attr = tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS];
-	const struct sluice_addr loopback = { { 0, 0, 0, htonl(1) } };
-
-	if (ifa->ifa_family == AF_INET) {
-		*addr = (struct sluice_addr){ { 0, 0, htonl(0xffff), 0 } };
-		return attr_copy(attr, &addr->w[3], sizeof(addr->w[3])) &&
-		       ntohl(addr->w[3]) >> 24 != 127;
-	}
-	return ifa->ifa_family == AF_INET6 && attr_copy(attr, addr, sizeof(*addr)) &&
-	       !addr_equal(addr, &loopback);
-}
-
-static int addr_message(struct netlink *n, const struct nlmsghdr *nlh)
-{
-	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *tb[IFA_MAX + 1] = { NULL };
-	struct sluice_addr addr;
-	struct addr *a;
-	uint32_t flags;
-
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifa))
-		return 0;
-	attrs_read(mnl_nlmsg_get_payload_offset(nlh, sizeof(*ifa)), mnl_nlmsg_get_payload_tail(nlh),
-		   tb, IFA_MAX);
-	if (!addr_parse(ifa, tb, &addr))
-		return 0;
-	a = addr_find(n, &addr, ifa->ifa_index);
-	if (nlh->nlmsg_type == RTM_DELADDR) {
-		if (a)
-			addr_remove(n, a);
-		return 0;
-	}
-	if (!a)
-		a = addr_add(n, &addr, ifa->ifa_index);
-	if (!a)
-		return -ENOMEM;
-	flags = ifa->ifa_flags;
-	attr_copy(tb[IFA_FLAGS], &flags, sizeof(flags));
-	a->seen = n->reading;
-	a->usable = !(flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) ||
-		    ((flags & IFA_F_OPTIMISTIC) && !(flags & IFA_F_DADFAILED));
-	addr_settle(n, &addr);
-	return 0;
-}
 
 int netlink_message(struct netlink *n, const struct nlmsghdr *nlh)
 {
@@ -411,8 +31,6 @@ int netlink_message(struct netlink *n, const struct nlmsghdr *nlh)
 		return 0;
 	}
 }
-
-/* The socket */
 
 /* One buffer of messages from the kernel: its length, or -errno (-ENOBUFS: some are lost). */
 static ssize_t messages_recv(struct netlink *n)
@@ -494,18 +112,6 @@ static int dump(struct netlink *n, uint16_t type)
 	return err ? err : n->error;
 }
 
-static void sweep(struct netlink *n)
-{
-	size_t i;
-
-	for (i = n->nr_addrs; i-- > 0;)
-		if (n->addrs[i].seen != n->reading)
-			addr_remove(n, &n->addrs[i]);
-	for (i = n->nr_links; i-- > 0;)
-		if (n->links[i].seen != n->reading)
-			link_remove(n, &n->links[i]);
-}
-
 /*
  * Reads everything. A message that falls into a reading may be older or newer than
  * the part of the reading after it; so it is done again until none does.
@@ -524,9 +130,11 @@ static int read_all(struct netlink *n)
 			err = dump(n, RTM_GETADDR);
 	}
 	n->stale = err != 0;
-	if (!err)
-		sweep(n);
-	return err;
+	if (err)
+		return err;
+	addrs_sweep(n);
+	links_sweep(n);
+	return 0;
 }
 
 int netlink_read(struct netlink *n)

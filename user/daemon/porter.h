@@ -18,6 +18,8 @@
  * its own does that, too. Porter and handlers end when the daemon does, however
  * it does; the socket file goes with them.
  *
+ * This header is the daemon's side; door.h is the porter's, handler.h a handler's.
+ *
  * Ownership: struct porter and its descriptor belong to the caller of
  * porter_start() until porter_stop(). A client's socket belongs to the caller of
  * porter_next(), who closes it to disconnect the client.
@@ -89,7 +91,7 @@ struct porter_facts {
 };
 
 struct porter_request {
-	struct sluice_ctl_msg msg;	/* passed control_check() */
+	struct sluice_ctl_msg msg;	/* passed control_check(), ctlmsg.h */
 	struct porter_facts facts;
 };
 
@@ -101,12 +103,5 @@ int porter_recv(int fd, struct porter_request *request);
  * -EPIPE: it is gone; -EINVAL: nfds; else as sendmsg(2).
  */
 int porter_reply(int fd, const struct sluice_ctl_msg *msg, const int *fds, unsigned int nfds);
-
-/*
- * Whether len bytes at buf, sent along with nfds descriptors, are a request
- * (sluice/control.h). 0 with *out filled; -EBADMSG: length or magic; -EPROTO:
- * version, type or number of descriptors. Pure.
- */
-int control_check(const void *buf, size_t len, unsigned int nfds, struct sluice_ctl_msg *out);
 
 #endif

@@ -12,6 +12,10 @@ struct port {
 	struct attached *first;
 	struct sluice_addr *exact;	/* addresses with a rule in the map `bind` */
 	unsigned int nr_exact;
+	uint64_t judged;		/* signature of the kernel's sockets at the last judgement */
+	uint64_t seen;			/* the same, while ports_check() reads them */
+	unsigned int active;		/* sockets in the engine's table */
+	unsigned int shut;		/* checks in a row that found the gate shut nevertheless */
 };
 
 /* What should be in effect. */
@@ -98,6 +102,23 @@ static bool overlaps(const struct device *dev, const struct udp_key *mine, const
 		return family;
 	}
 	return same_addr(&mine->local, &other->local);
+}
+
+static uint64_t mix(uint64_t h, uint64_t word)
+{
+	h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 32;
+}
+
+/* Of everything about a socket that a judgement depends on. Added up over the sockets of a port, in any order. */
+static uint64_t signature(const struct diag_sock *d)
+{
+	uint64_t h = mix(1, d->cookie);
+
+	for (int i = 0; i < 4; i++)
+		h = mix(h, (uint64_t)d->local.w[i] << 32 | d->peer.w[i]);
+	h = mix(h, (uint64_t)d->peer_port << 32 | d->ifindex);
+	return mix(h, (uint64_t)d->uid << 16 | (uint64_t)d->family << 1 | d->v6only);
 }
 
 static struct attached *find_cookie(struct attached *first, uint64_t cookie)
@@ -284,6 +305,7 @@ static void put_into_effect(struct ports *ports, uint16_t number, struct port *p
 		a->installed = a->state == SLUICE_LANE_ACTIVE;
 		__atomic_store_n(&a->sk.lane.head->state, (uint32_t)a->state, __ATOMIC_RELAXED);
 	}
+	port->active = plan->nr;
 	gate->action = SLUICE_ACT_XSK;
 	__atomic_store_n(&gate->flags, plan->flags | (port->first ? SLUICE_PORT_WATCH : 0), __ATOMIC_RELEASE);
 	__atomic_store_n(&gate->open, plan->nr ? gen : 0, __ATOMIC_RELEASE);
@@ -333,8 +355,12 @@ static void judge(struct ports *ports, uint16_t number, const struct attached *l
 	/* The guard must act from here on: what it reports after gen was read keeps the gate shut. */
 	__atomic_fetch_or(&gate->flags, SLUICE_PORT_WATCH, __ATOMIC_SEQ_CST);
 	gen = __atomic_load_n(&gate->gen, __ATOMIC_SEQ_CST);
+	port->shut = 0;
 	n = list_socks(ports, number, &list);
 	judge_socks(ports, port, list, n < 0 ? 0 : (unsigned int)n);
+	port->judged = 0;
+	for (int i = 0; i < n; i++)
+		port->judged += signature(&list[i]);
 	/* The kernel lists a socket twice when it changes family meanwhile. */
 	max = count_attached(port) * 2 + 1;
 	plan.entry = calloc(max, sizeof(*plan.entry));
@@ -430,6 +456,43 @@ void ports_judge_all(struct ports *ports)
 {
 	for (uint32_t port = 0; port < 65536; port++)
 		ports_judge(ports, (uint16_t)port);
+}
+
+static void check_one(void *ctx, const struct diag_sock *d)
+{
+	struct ports *ports = ctx;
+	struct port *port = ports->port[d->port];
+
+	if (port)
+		port->seen += signature(d);
+}
+
+/* A gate found shut twice has no event under way that would have it judged. */
+static bool needs_judgement(struct ports *ports, uint16_t number)
+{
+	const struct sluice_port *gate = &ports->dev->steer.port[number];
+	struct port *port = ports->port[number];
+	bool shut = port->active &&
+		    __atomic_load_n(&gate->open, __ATOMIC_RELAXED) != __atomic_load_n(&gate->gen, __ATOMIC_RELAXED);
+
+	port->shut = shut ? port->shut + 1 : 0;
+	return port->seen != port->judged || port->shut >= 2;
+}
+
+int ports_check(struct ports *ports)
+{
+	int err;
+
+	for (uint32_t i = 0; i < 65536; i++) {
+		if (ports->port[i])
+			ports->port[i]->seen = 0;
+	}
+	err = diag_udp_all(&ports->diag, check_one, ports);
+	for (uint32_t i = 0; !err && i < 65536; i++) {
+		if (ports->port[i] && needs_judgement(ports, (uint16_t)i))
+			judge(ports, (uint16_t)i, NULL);
+	}
+	return err;
 }
 
 int ports_local_add(struct ports *ports, const struct sluice_addr *addr, uint32_t ifindex)

@@ -85,6 +85,11 @@ void ports_stop(struct ports *ports, struct attached *a);
 /* Something changed on this port, or on any. */
 void ports_judge(struct ports *ports, uint16_t port);
 void ports_judge_all(struct ports *ports);
+/*
+ * Looks at the kernel's whole list once and judges the ports on which it is no
+ * longer what the last judgement saw. -errno of diag_udp_all().
+ */
+int ports_check(struct ports *ports);
 
 /* This host gained or lost a unicast address. -ENOMEM, -errno of bpf(2). */
 int ports_local_add(struct ports *ports, const struct sluice_addr *addr, uint32_t ifindex);
