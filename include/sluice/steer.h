@@ -10,8 +10,8 @@
  *                  --> xsks_map[q * MAX_WORKERS + w]   its socket; rx_meta goes before the packet
  *
  * Ownership: the daemon creates every map and writes every rule; the XDP
- * program writes flow_tail, softnet_stat and rx_meta; the guard program
- * (guard.bpf.c) writes only sluice_port.gen. Included by BPF programs and by
+ * program writes flow_tail, softnet_stat and rx_meta; the guard programs write
+ * only sluice_port.gen. Included by BPF programs and by
  * user space: no other header than linux/types.h, no functions.
  *
  * Byte order: addresses and "be" ports are network order, all else host order.
@@ -73,10 +73,11 @@ enum sluice_action {
  *   open == gen            rules of this port hold (flags, and `bind`)
  *   open != gen            closed: XDP_PASS, the kernel's sockets decide
  *
- * guard.bpf.c adds 1 to gen (atomically) whenever a UDP socket of the daemon's
- * network namespace with that port is bound, closed, connected, disconnected or
- * re-bound. The daemon reads gen, looks at the kernel's sockets, and then writes
- * open = the gen it had read: a change in between leaves the gate closed.
+ * The guard (guard.bpf.c, or guard_cgroup.bpf.c where that may not run) adds 1 to
+ * gen (atomically) whenever a UDP socket of the daemon's network namespace with
+ * that port is bound, closed, connected, disconnected or re-bound. The daemon reads
+ * gen, looks at the kernel's sockets, and then writes open = the gen it had read:
+ * a change in between leaves the gate closed.
  */
 #define SLUICE_PORT_WATCH 0x1u	/* the guard acts on this port */
 #define SLUICE_PORT_ANY4 0x2u	/* rule for any local IPv4 address (see local_addr) */
