@@ -150,7 +150,7 @@ static const struct option_row options[] = {
 	{ 0, "ring", "N", set_power, FIELD(ring), RING_MIN, RING_MAX,
 	  "descriptors per ring, rounded up to a power of two (default: 4096)" },
 	{ 0, "sock-flows", "N", set_power, FIELD(sock_flow_entries), 0, 1u << 24,
-	  "rps_sock_flow entries, rounded up to a power of two; 0: no RFS (default: 32768)" },
+	  "rps_sock_flow entries, rounded up to a power of two; 0: no RFS (default: 262144)" },
 	{ 'z', "zero-copy", NULL, set_switch, FIELD(copy), XSK_ZEROCOPY, 0,
 	  "require zero-copy (default: where the driver has it)" },
 	{ 'c', "copy", NULL, set_switch, FIELD(copy), XSK_COPY, 0, "copy mode" },
