@@ -10,6 +10,7 @@
 #define SLUICE_RULE_H
 
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <bpf/bpf_endian.h>
 #include <sluice/steer.h>
 
@@ -46,6 +47,14 @@ static __always_inline enum sluice_verdict rule_check(const struct sluice_addr *
 	if (flags & any && p->action == SLUICE_ACT_XSK && bpf_map_lookup_elem(&local_addr, daddr))
 		return SLUICE_XDP_REDIRECT;
 	return SLUICE_XDP_PASS_ADDR;
+}
+
+/* ::ffff:a.b.c.d stands for an IPv4 address in the maps; in an IPv6 header it is nobody's. */
+static __always_inline int is_mapped(const struct in6_addr *addr)
+{
+	const __u32 *w = addr->s6_addr32;
+
+	return !w[0] && !w[1] && w[2] == bpf_htonl(0xffff);
 }
 
 /* The port's entry, or NULL when its gate is shut or it has no rule for such a packet. */

@@ -67,6 +67,8 @@ static __always_inline enum sluice_verdict steer_ip6(__u32 *hash, const void *l3
 	p = rule_port(l4->dport, SLUICE_PORT_ANY6);
 	if (!p)
 		return SLUICE_XDP_PASS_PORT;
+	if (unlikely(is_mapped(&ip->saddr) || is_mapped(&ip->daddr)))
+		return SLUICE_XDP_PASS_ADDR;
 	v = rule_check((const struct sluice_addr *)&ip->daddr, p, l4->dport,
 		       SLUICE_PORT_ANY6);
 	if (v != SLUICE_XDP_REDIRECT)

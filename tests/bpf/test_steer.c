@@ -294,6 +294,21 @@ static void test_foreign_metadata(void **state)
 	assert_int_not_equal(magic, SLUICE_RX_MAGIC);
 }
 
+/* The form in which the maps hold IPv4 addresses, inside an IPv6 header. */
+static void test_mapped(void **state)
+{
+	struct fixture *f = *state;
+	struct spec to = spec6(), from = spec6();
+
+	set_v6(to.daddr, "::ffff:10.0.0.1");
+	set_v6(from.saddr, "::ffff:10.0.0.2");
+	assert_int_equal(verdict(f, &to), V(PASS_ADDR));
+	assert_int_equal(verdict(f, &from), V(PASS_ADDR));
+	set_bind(f, to.daddr, 6, TEST_PORT, SLUICE_ACT_XSK);
+	set_port(f, TEST_PORT, SLUICE_PORT_EXACT);
+	assert_int_equal(verdict(f, &to), V(PASS_ADDR));
+}
+
 static void test_verdict_sum(void **state)
 {
 	struct spec s4 = spec4(), s6 = spec6();
@@ -332,7 +347,7 @@ int main(void)
 		T(gate), T(any), T(exact), T(rfs),
 		cmocka_unit_test(test_rfs_off), cmocka_unit_test(test_no_cpu),
 		T(target), T(empty_slot), T(sequence), cmocka_unit_test(test_sequence_generic),
-		T(foreign_metadata), T(verdict_sum), T(verifier_cost),
+		T(foreign_metadata), T(mapped), T(verdict_sum), T(verifier_cost),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -118,9 +118,9 @@ static void test_signals_and_fds(void **state)
 	request(fd, SLUICE_CTL_DETACH, 1, NULL, 0);
 	assert_int_equal(take(client.fd, &r), 0);
 	assert_int_equal(await_children(porter, 1, pids, 4), 1);
-	/* Standard descriptors; listener, daemon, signalfd; client, daemon. */
+	/* Standard descriptors; listener, daemon, signalfd; client, daemon, the client's pidfd. */
 	assert_int_equal(count_fds(porter), 3 + 3);
-	assert_int_equal(count_fds(pids[0]), 3 + 2);
+	assert_int_equal(count_fds(pids[0]), 3 + 3);
 	kill(porter, SIGINT);
 	kill(porter, SIGTERM);
 	kill(pids[0], SIGINT);

@@ -46,14 +46,13 @@ static void lane_record_flows(struct lane *lane)
 	uint32_t mask = lane->size / SLUICE_REC_ALIGN - 1;
 	uint32_t consumer = (uint32_t)lane->consumer;
 
-	if (lane->cpu > lane->rfs->cpu_mask)
-		return;
 	for (; lane->mark_tail != lane->mark_head; lane->mark_tail++) {
 		const struct lane_mark *mark = &lane->mark[lane->mark_tail & mask];
 
 		if ((int32_t)(consumer - mark->end) < 0)
 			break;
-		rfs_record(lane->rfs, mark->hash, lane->cpu);
+		if (lane->cpu <= lane->rfs->cpu_mask)
+			rfs_record(lane->rfs, mark->hash, lane->cpu);
 	}
 }
 

@@ -90,30 +90,28 @@ static unsigned int worker_poll(struct worker *worker, struct napi *napi, unsign
 	done = napi_poll(napi, budget);
 	if (worker->nr_pending)
 		sock_flush(worker, false);
-	napi_complete(napi);
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		napi_complete(&worker->napi[i]);
 	return done;
 }
 
 bool worker_round(struct worker *worker)
 {
 	uint64_t limit = clock_ns(CLOCK_MONOTONIC) + WORKER_TIME_LIMIT_NS;
-	unsigned int budget = WORKER_BUDGET;
-	bool more;
+	unsigned int budget = WORKER_BUDGET, complete = 0;
 
 	stat_add(&worker->stat.rounds, 1);
-	do {
-		more = false;
-		for (unsigned int i = 0; i < worker->nr_napi && budget; i++) {
-			unsigned int done = worker_poll(worker, &worker->napi[i], budget);
+	while (complete < worker->nr_napi) {
+		unsigned int done = worker_poll(worker, &worker->napi[worker->next], NAPI_WEIGHT);
 
-			budget -= done;
-			more |= done >= NAPI_WEIGHT;
-		}
-		if (more && (!budget || clock_ns(CLOCK_MONOTONIC) >= limit)) {
+		worker->next = (worker->next + 1) % worker->nr_napi;
+		budget -= done < budget ? done : budget;
+		complete = done < NAPI_WEIGHT ? complete + 1 : 0;
+		if (complete < worker->nr_napi && (!budget || clock_ns(CLOCK_MONOTONIC) >= limit)) {
 			stat_add(&worker->stat.time_squeeze, 1);
 			return true;
 		}
-	} while (more);
+	}
 	return worker->nr_pending > 0;
 }
 
@@ -184,9 +182,13 @@ static void *worker_main(void *arg)
 int worker_start(struct worker *worker)
 {
 	pthread_attr_t attr;
+	uint64_t kicks;
 	cpu_set_t set;
 	int err;
 
+	/* What the last stop wrote would keep the new thread from ever sleeping. */
+	if (read(worker->kick_fd, &kicks, sizeof(kicks)) < 0 && errno != EAGAIN)
+		return -errno;
 	CPU_ZERO(&set);
 	CPU_SET(worker->cpu, &set);
 	pthread_attr_init(&attr);

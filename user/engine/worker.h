@@ -58,6 +58,7 @@ struct worker {
 	struct napi *napi;
 	unsigned int nr_napi;
 	unsigned int max_napi;
+	unsigned int next;		/* instance to poll first */
 	struct pkt_pool pool;
 	struct sock **pending;		/* sockets with packets of this batch (sock.h) */
 	unsigned int nr_pending;

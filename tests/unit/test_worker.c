@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
+/* Rounds of a worker, and its thread. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <urcu-qsbr.h>
+
+#include "rig.h"
+
+#define PORT 5000
+
+static struct frame frame_seq(uint16_t port, uint32_t seq)
+{
+	struct ends e = ends_of("192.0.2.1", 1000, "192.0.2.2", port);
+
+	return frame_udp(&e, &seq, sizeof(seq));
+}
+
+static void push_many(struct rig *rig, unsigned int source, unsigned int n)
+{
+	struct frame f = frame_seq(PORT, 0);
+
+	while (n--)
+		rig_push(rig, source, &f);
+}
+
+static void test_idle(void **state)
+{
+	struct rig *rig = rig_open(3);
+
+	(void)state;
+	assert_false(worker_round(&rig->worker));
+	assert_int_equal(rig->worker.stat.rounds, 1);
+	assert_int_equal(rig->worker.stat.processed, 0);
+	assert_int_equal(rig->worker.stat.time_squeeze, 0);
+	rig_close(rig);
+}
+
+/*
+ * A round takes no more than the budget and the poll that used it up; it says so when work is
+ * left.
+ */
+static void budget_of(unsigned int sources, unsigned int each)
+{
+	struct rig *rig = rig_open(sources);
+	unsigned int squeezed = 0;
+	uint64_t before = 0;
+
+	rig_sock_any(rig, PORT, false);
+	for (unsigned int i = 0; i < sources; i++)
+		push_many(rig, i, each);
+	while (rig_pending(rig)) {
+		bool more = worker_round(&rig->worker);
+
+		assert_in_range(rig->worker.stat.processed - before, 1,
+				WORKER_BUDGET + NAPI_WEIGHT - 1);
+		before = rig->worker.stat.processed;
+		assert_true(more || !rig_pending(rig));
+		squeezed += more;
+		assert_int_equal(rig->worker.stat.time_squeeze, squeezed);
+	}
+	assert_true(squeezed >= sources * each / (WORKER_BUDGET + NAPI_WEIGHT));
+	rig_run(rig);
+	assert_int_equal(rig->worker.stat.processed, sources * each);
+	rig_close(rig);
+}
+
+static void test_budget(void **state)
+{
+	(void)state;
+	budget_of(1, 2000);
+	budget_of(2, 1000);
+	budget_of(8, 500);
+}
+
+/* More instances than the budget has polls: none waits for another to run dry. */
+static void test_fair(void **state)
+{
+	struct rig *rig = rig_open(RIG_SOURCES);
+
+	(void)state;
+	rig_sock_any(rig, PORT, false);
+	for (unsigned int i = 0; i < RIG_SOURCES; i++)
+		push_many(rig, i, 1000);
+	for (int round = 0; round < 20; round++) {
+		uint64_t low = UINT64_MAX, high = 0;
+
+		worker_round(&rig->worker);
+		for (unsigned int i = 0; i < RIG_SOURCES; i++) {
+			uint64_t n = rig->worker.napi[i].stat.received;
+
+			low = n < low ? n : low;
+			high = n > high ? n : high;
+		}
+		assert_in_range(high - low, 0, 2 * NAPI_WEIGHT);
+	}
+	rig_run(rig);
+	rig_close(rig);
+}
+
+static void test_counters(void **state)
+{
+	struct rig *rig = rig_open(2);
+	struct frame bad = { .len = 5 };
+
+	(void)state;
+	rig_sock_any(rig, PORT, false);
+	push_many(rig, 0, 10);
+	push_many(rig, 1, 20);
+	rig_push(rig, 1, &bad);
+	rig_run(rig);
+	assert_int_equal(rig->worker.stat.processed, 31);
+	assert_int_equal(rig->worker.stat.dropped, 1);
+	assert_int_equal(rig->worker.napi[0].stat.delivered, 10);
+	assert_int_equal(rig->worker.napi[1].stat.delivered, 20);
+	assert_int_equal(rig->worker.napi[1].stat.drop[SLUICE_DROP_ETH_SHORT], 1);
+	rig_close(rig);
+}
+
+static void test_no_more_instances(void **state)
+{
+	struct rig *rig = rig_open(1);
+
+	(void)state;
+	assert_int_equal(worker_add_napi(&rig->worker, &rig->mem[0].src, 1), -ENOSPC);
+	assert_int_equal(rig->worker.nr_napi, 1);
+	rig_close(rig);
+}
+
+/*
+ * Lanes whose locks are taken hold every packet that the worker has. All come
+ * free in the poll of another instance, and their own goes on at once.
+ */
+static void hold_all(unsigned int full)
+{
+	struct rig *rig = rig_open(2);
+	unsigned int socks = RIG_SOCKS;
+
+	for (unsigned int i = 0; i < socks; i++) {
+		rig_sock_any(rig, (uint16_t)(PORT + i), false);
+		lane_lock(&rig->sock[i].sk.lane);
+	}
+	for (uint32_t i = 0; i < WORKER_PKTS + 500; i++) {
+		struct frame f = frame_seq((uint16_t)(PORT + i % socks), i);
+
+		rig_push_hash(rig, full, &f, i + 1, i + 1);
+	}
+	for (int i = 0; i < 100; i++)
+		assert_true(worker_round(&rig->worker));
+	assert_int_equal(rig->worker.napi[full].held, WORKER_PKTS);
+	assert_int_equal(rig->worker.pool.nr_free, 0);
+	for (unsigned int i = 0; i < socks; i++)
+		lane_unlock(&rig->sock[i].sk.lane);
+	rig_run(rig);
+	for (uint32_t i = 0; i < WORKER_PKTS + 500; i++)
+		assert_int_equal(rig_next(&rig->sock[i % socks])->hash, i + 1);
+	rig_close(rig);
+}
+
+static void test_hold_all(void **state)
+{
+	(void)state;
+	hold_all(0);
+	hold_all(1);
+}
+
+/* What one instance's poll sets free of another's is given back before the worker may sleep. */
+static void test_nothing_kept_when_idle(void **state)
+{
+	struct rig *rig = rig_open(2);
+	struct rig_sock *s = rig_sock_any(rig, PORT, false);
+	struct frame f = frame_seq(PORT, 0);
+
+	(void)state;
+	rig_push_hash(rig, 0, &f, 1, 9);
+	lane_lock(&s->sk.lane);
+	assert_true(worker_round(&rig->worker));
+	lane_unlock(&s->sk.lane);
+	assert_false(worker_round(&rig->worker));
+	rig_check_books(rig);
+	assert_int_equal(rig->flow_head[0], 9);
+	rig_close(rig);
+}
+
+/* With a thread: a memory source that a second thread may push into. */
+
+struct shared_source {
+	struct source src;
+	struct mem_source mem;
+	pthread_mutex_t lock;
+};
+
+static unsigned int shared_peek(struct source *src, struct rx_desc *desc, unsigned int n)
+{
+	struct shared_source *s = (void *)src;
+	uint64_t count;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->mem.src.ops->peek(&s->mem.src, desc, n);
+	if (s->mem.head == s->mem.tail && read(src->fd, &count, sizeof(count)) < 0)
+		assert_int_equal(errno, EAGAIN);
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+static void shared_recycle(struct source *src, const uint64_t *frame, unsigned int n)
+{
+	struct shared_source *s = (void *)src;
+
+	pthread_mutex_lock(&s->lock);
+	s->mem.src.ops->recycle(&s->mem.src, frame, n);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool shared_pending(const struct source *src)
+{
+	struct shared_source *s = (void *)(uintptr_t)src;
+	bool pending;
+
+	pthread_mutex_lock(&s->lock);
+	pending = s->mem.head != s->mem.tail;
+	pthread_mutex_unlock(&s->lock);
+	return pending;
+}
+
+static int shared_push(struct shared_source *s, const struct frame *f)
+{
+	uint64_t one = 1;
+	int err;
+
+	pthread_mutex_lock(&s->lock);
+	err = mem_source_push(&s->mem, f->b, f->len, NULL);
+	assert_int_equal(write(s->src.fd, &one, sizeof(one)), sizeof(one));
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+static const struct source_ops shared_ops = {
+	.peek = shared_peek,
+	.recycle = shared_recycle,
+	.pending = shared_pending,
+};
+
+struct threaded {
+	struct engine *engine;
+	struct worker worker;
+	struct shared_source source;
+	struct rig_sock sock;
+};
+
+/* The first CPU that this process may use. */
+static unsigned int some_cpu(void)
+{
+	cpu_set_t set;
+	unsigned int cpu = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	return cpu;
+}
+
+static struct threaded *threaded_open(void)
+{
+	struct threaded *t = calloc(1, sizeof(*t));
+	struct udp_entry entry = { .sk = &t->sock.sk };
+
+	t->engine = calloc(1, sizeof(*t->engine));
+	t->engine->broken_fd = -1;
+	rig_sock_open(&t->sock, &t->engine->rfs, SLUICE_LANE_DEFAULT, 1);
+	assert_int_equal(udp_table_set(&t->engine->udp, PORT, &entry, 1), 0);
+	assert_int_equal(mem_source_init(&t->source.mem, RIG_FRAMES), 0);
+	pthread_mutex_init(&t->source.lock, NULL);
+	t->source.src = (struct source){ .ops = &shared_ops,
+					.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+	assert_int_equal(worker_init(&t->worker, t->engine, 0, some_cpu(), 1), 0);
+	assert_int_equal(worker_add_napi(&t->worker, &t->source.src, 0), 0);
+	return t;
+}
+
+/* The worker has ended: whatever it took is in the lane. */
+static void threaded_close(struct threaded *t)
+{
+	const struct napi *napi = &t->worker.napi[0];
+
+	assert_int_equal(napi->stat.received, napi->stat.delivered);
+	assert_int_equal(napi->held, 0);
+	assert_int_equal(t->source.mem.nr_free + (t->source.mem.head - t->source.mem.tail),
+			 RIG_FRAMES);
+	assert_int_equal(t->sock.sk.lane.delivered, napi->stat.delivered);
+	worker_destroy(&t->worker);
+	udp_table_destroy(&t->engine->udp);
+	rig_sock_close(&t->sock);
+	mem_source_destroy(&t->source.mem);
+	close(t->source.src.fd);
+	free(t->engine);
+	free(t);
+}
+
+static void expect_seq(struct threaded *t, uint32_t seq)
+{
+	const struct sluice_rec *rec;
+	uint32_t got;
+	int ms = 0;
+
+	while (!(rec = rig_next(&t->sock))) {
+		assert_true(ms++ < 5000);
+		usleep(1000);
+	}
+	memcpy(&got, rec + 1, sizeof(got));
+	assert_int_equal(got, seq);
+	rig_consume(&t->sock, 0);
+}
+
+static void test_thread_delivers(void **state)
+{
+	struct threaded *t = threaded_open();
+
+	(void)state;
+	assert_int_equal(worker_start(&t->worker), 0);
+	for (uint32_t seq = 0; seq < 100; seq++) {
+		struct frame f = frame_seq(PORT, seq);
+
+		assert_int_equal(shared_push(&t->source, &f), 0);
+		/* Every tenth time it is long asleep. */
+		if (seq % 10 == 0)
+			usleep(2000);
+		expect_seq(t, seq);
+	}
+	worker_stop(&t->worker);
+	assert_true(t->worker.stat.sleeps > 0);
+	assert_int_equal(t->worker.stat.processed, 100);
+	threaded_close(t);
+}
+
+static void test_stop_delivers_first(void **state)
+{
+	(void)state;
+	for (int turn = 0; turn < 50; turn++) {
+		struct threaded *t = threaded_open();
+		uint32_t n = 0;
+
+		assert_int_equal(worker_start(&t->worker), 0);
+		for (uint32_t seq = 0; seq < 500; seq++) {
+			struct frame f = frame_seq(PORT, seq);
+
+			assert_int_equal(shared_push(&t->source, &f), 0);
+		}
+		worker_stop(&t->worker);
+		worker_stop(&t->worker);
+		while (rig_next(&t->sock))
+			n++;
+		assert_int_equal(n, t->worker.napi[0].stat.received);
+		threaded_close(t);
+	}
+}
+
+static void *stop(void *arg)
+{
+	worker_stop(arg);
+	return NULL;
+}
+
+/* Also what waits for a lane whose lock is taken. */
+static void test_stop_waits_for_lock(void **state)
+{
+	struct threaded *t = threaded_open();
+	struct frame f = frame_seq(PORT, 1);
+	pthread_t thread;
+
+	(void)state;
+	lane_lock(&t->sock.sk.lane);
+	assert_int_equal(worker_start(&t->worker), 0);
+	assert_int_equal(shared_push(&t->source, &f), 0);
+	while (!stat_read(&t->worker.stat.processed))
+		usleep(100);
+	/* A lock is released by its holder: the worker is stopped by another thread meanwhile. */
+	assert_int_equal(pthread_create(&thread, NULL, stop, &t->worker), 0);
+	usleep(30000);
+	lane_unlock(&t->sock.sk.lane);
+	pthread_join(thread, NULL);
+	assert_int_equal(t->sock.sk.lane.delivered, 1);
+	threaded_close(t);
+}
+
+/*
+ * A table changes under a running worker: udp_table_set() returns when nobody uses the old
+ * entries.
+ */
+static void test_table_changes_under_traffic(void **state)
+{
+	struct threaded *t = threaded_open();
+	struct udp_entry entry = { .sk = &t->sock.sk };
+	uint32_t pushed = 0;
+
+	(void)state;
+	assert_int_equal(worker_start(&t->worker), 0);
+	for (uint32_t i = 0; i < 300; i++) {
+		struct frame f = frame_seq(PORT, i);
+
+		pushed += shared_push(&t->source, &f) == 0;
+		assert_int_equal(udp_table_set(&t->engine->udp, PORT, &entry, i % 2), 0);
+	}
+	for (int ms = 0; stat_read(&t->worker.stat.processed) < pushed; ms++) {
+		assert_true(ms < 5000);
+		usleep(1000);
+	}
+	worker_stop(&t->worker);
+	assert_int_equal(t->worker.stat.processed, pushed);
+	assert_int_equal(t->worker.napi[0].stat.delivered + t->worker.stat.dropped, pushed);
+	assert_int_equal(t->worker.napi[0].stat.drop[SLUICE_DROP_NO_SOCKET],
+			 t->worker.stat.dropped);
+	t->worker.napi[0].stat.received -= t->worker.stat.dropped;
+	threaded_close(t);
+}
+
+static void test_no_such_cpu(void **state)
+{
+	struct engine *engine = calloc(1, sizeof(*engine));
+	struct worker worker;
+
+	(void)state;
+	assert_int_equal(worker_init(&worker, engine, 0, CPU_SETSIZE - 1, 1), 0);
+	assert_int_equal(worker_start(&worker), -EINVAL);
+	worker_stop(&worker);
+	worker_destroy(&worker);
+	worker_destroy(&worker);
+	free(engine);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_fair),
+		cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_no_more_instances),
+		cmocka_unit_test(test_hold_all),
+		cmocka_unit_test(test_nothing_kept_when_idle),
+		cmocka_unit_test(test_thread_delivers),
+		cmocka_unit_test(test_stop_delivers_first),
+		cmocka_unit_test(test_stop_waits_for_lock),
+		cmocka_unit_test(test_table_changes_under_traffic),
+		cmocka_unit_test(test_no_such_cpu),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
