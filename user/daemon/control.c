@@ -152,8 +152,8 @@ static int serve_attach(struct control *c, struct client *client, const struct p
 	const struct sluice_ctl_msg *msg = &request->msg;
 	uint32_t ring_bytes = msg->u.attach.lane_bytes ? msg->u.attach.lane_bytes : SLUICE_LANE_DEFAULT;
 	const char *why = NULL;
-	struct attached *a;
-	int err, wake_client;
+	struct attached *a = NULL;
+	int err, wake_client = -1;
 
 	err = check_facts(c, &request->facts, &why);
 	if (err)

@@ -42,6 +42,9 @@ struct sock;
  */
 #define WORKER_SPIN_NS 20000ull
 
+/* A worker's scheduling slice: the smallest that Linux takes. Longer ones let rings overflow beside busy threads. */
+#define WORKER_SLICE_NS 100000ull
+
 /* In the sense of /proc/net/softnet_stat. */
 struct worker_stat {
 	uint64_t processed;
