@@ -3,7 +3,8 @@
 # make            everything into build/        make install   DESTDIR= PREFIX=/usr/local
 # make check      unit tests                    make clean
 # V=1 shows commands; CC=clang builds with clang; SAN=address,undefined (with its
-# own BUILD=build/asan) builds with sanitizers.
+# own BUILD=build/asan) builds with sanitizers. BPFDEFS=-D... is for tests that need
+# the XDP program without one of its parts, in a BUILD of their own.
 
 BUILD   ?= build
 PREFIX  ?= /usr/local
@@ -13,7 +14,7 @@ VERSION := 0.1.0
 
 # The way of a packet, in its order.
 BPF    := steer guard guard_cgroup gen
-ENGINE := steer umem xsk worker napi pkt eth ip4 ip6 udp sock lane rfs mem
+ENGINE := steer steer_flow umem xsk worker napi pkt eth ip4 ip6 udp sock lane rfs mem
 DAEMON := main config device watch control porter listener door handler facts ctlmsg ports diag guard guard_root netlink netlink_link netlink_addr lanemem bypass answer
 LIB    := client attach lane recv view wait
 CLI    := main opt out query neigh frame dispatcher inject gen track receive recv stat sock flow
@@ -34,7 +35,7 @@ CFLAGS   += -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -pthread $(shell pkg-config -
 LDFLAGS  += -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lelf -lz
 BPFFLAGS := -target bpf -g -O2 -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
-            -Iinclude -Ibpf -idirafter /usr/include/$(shell gcc -print-multiarch)
+            -Iinclude -Ibpf -idirafter /usr/include/$(shell gcc -print-multiarch) $(BPFDEFS)
 
 skels       := $(BPF:%=$(BUILD)/bpf/%.skel.h)
 engine_objs := $(ENGINE:%=$(BUILD)/user/engine/%.o)

@@ -2,9 +2,10 @@
 /*
  * maps.h - the maps of steer.bpf.c; include/sluice/steer.h says what they mean
  * and who writes them. Sizes given here are defaults: before the load, user
- * space sets those of rps_map, flow_tail and flow_head (queues), xsks_map
- * (queues * SLUICE_MAX_WORKERS), rps_sock_flow (half its entries: see below),
- * bind and local_addr.
+ * space sets those of rps_map, flow_tail, flow_head and flow_room (queues),
+ * rps_dev_flow (2 * queues), xsks_map (queues * SLUICE_MAX_WORKERS), rps_sock_flow
+ * (half its entries: see below), bind and local_addr; and, with a flow limit,
+ * flow_limit (like xsks_map) and flow_limit_bkt (that * table length / 8).
  *
  * The kernel rounds the elements of an array up to 8 bytes. Where user space maps
  * an array of __u32 into its memory, several go into one element, so that they
@@ -17,6 +18,8 @@
 #include <bpf/bpf_helpers.h>
 #include <sluice/steer.h>
 
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 #define DEFAULT_QUEUES 4
 #define DEFAULT_SOCK_FLOWS 32768
 
@@ -25,9 +28,25 @@ const volatile __u64 hash_key[2] = {};
 const volatile __u32 sock_flow_mask = 0;	/* entries of rps_sock_flow - 1; 0: RFS is off */
 const volatile __u32 cpu_mask = 0;		/* bits of a rps_sock_flow entry that are the CPU */
 const volatile __u8 generic_mode = 0;		/* generic XDP: several CPUs may share a queue */
+const volatile __u8 dev_flows = 0;		/* queues may have an rps_dev_flow; 0: no RFS either */
+const volatile __u32 backlog_half = 0;		/* half of a target's ring; 0: no limits */
+const volatile __u32 flow_limit_len = 0;	/* buckets per target; 0: no flow limit */
 
 /* The device's own address, kept current by user space. */
 __u8 dev_mac[6] __attribute__((aligned(8))) = {};
+
+/*
+ * What new tables are filled with; also, a value type that only an inner map names would
+ * reach the object without its members.
+ */
+const struct sluice_dev_flow dev_flow_unset = {
+	.cpu = SLUICE_NO_CPU,
+	.filter = SLUICE_NO_FILTER,
+	.worker = SLUICE_NO_CPU,
+};
+
+/* Control words of rps_dev_flow, by queue (steer.h); written by user space. */
+__u64 dev_flow_ctl[SLUICE_MAX_QUEUES] = {};
 
 /* rps_sock_flow entry i is pair[i / 2].entry[i % 2]. */
 struct sock_flow_pair {
@@ -37,6 +56,11 @@ struct sock_flow_pair {
 /* flow_tail and flow_head entry q * SLUICE_MAX_WORKERS + w is [q].worker[w]. */
 struct queue_seqs {
 	__u32 worker[SLUICE_MAX_WORKERS];
+};
+
+/* flow_limit_bkt entry i is [i / 8].packets[i % 8]. */
+struct limit_buckets {
+	__u8 packets[8];
 };
 
 struct vlan_table {
@@ -110,7 +134,6 @@ struct {
 	__type(value, struct queue_seqs);
 } flow_tail SEC(".maps");
 
-/* Written and read by user space only; here so that it lives and is pinned with flow_tail. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -118,6 +141,58 @@ struct {
 	__type(key, __u32);
 	__type(value, struct queue_seqs);
 } flow_head SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DEFAULT_QUEUES);
+	__type(key, __u32);
+	__type(value, struct queue_seqs);
+} flow_room SEC(".maps");
+
+/* One queue's flows; its size is the queue's own. */
+struct dev_flow_table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_dev_flow);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2 * DEFAULT_QUEUES);
+	__type(key, __u32);
+	__array(values, struct dev_flow_table);
+} rps_dev_flow SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SLUICE_MAX_WORKERS);
+	__type(key, __u32);
+	__type(value, struct sluice_heartbeat);
+} heartbeat SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_WORKERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} flow_limit_on SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_flow_limit);
+} flow_limit SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct limit_buckets);
+} flow_limit_bkt SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -31,8 +31,6 @@
 #define TCP_HLEN 20
 #define NEXTHDR_FRAGMENT 44
 
-#define unlikely(x) __builtin_expect(!!(x), 0)
-
 struct vlan_tag {
 	__be16 tci;
 	__be16 proto;

@@ -2,10 +2,11 @@
 /*
  * steer.bpf.c - the XDP program at the head of the receive path:
  *
- *   parse -> rule -> flow hash -> target worker -> sequence number, rx_meta -> redirect
+ *   parse -> rule -> flow hash -> target worker (RPS, RFS, switch rule) -> limits
+ *         -> sequence number, rx_meta -> redirect
  *
  * Every packet is counted under exactly one verdict. It is either redirected or
- * passed to the kernel unchanged, never dropped. IPv4 UDP is the straight line;
+ * passed to the kernel unchanged; only the flow limit, when on, drops. IPv4 UDP is the straight line;
  * this program's CPU bounds the packet rate of the whole system.
  */
 #include <linux/bpf.h>
@@ -13,7 +14,9 @@
 #include <bpf/bpf_endian.h>
 #include <sluice/steer.h>
 
+#include "dev_flow.h"
 #include "hash.h"
+#include "limit.h"
 #include "maps.h"
 #include "parse.h"
 #include "rps.h"
@@ -112,24 +115,38 @@ static __always_inline void write_meta(struct xdp_md *ctx, const struct target *
 	meta->worker = (__u16)t->worker;
 }
 
-/* An empty slot must leave no trace: nothing is numbered that nobody will receive. */
+/* What is not redirected must leave no trace: nothing is numbered that nobody will receive. */
 static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target *t)
 {
-	__u32 queue = ctx->rx_queue_index;
-	__u32 worker = rps_worker(t->hash, queue);
+	__u32 queue = ctx->rx_queue_index, seq;
+	struct dev_flow_view at = {};
+	enum sluice_verdict v = SLUICE_XDP_REDIRECT;
 	struct queue_seqs *tails;
+	struct rps_target to;
 
-	if (worker >= SLUICE_MAX_WORKERS)
+	if (dev_flows)
+		dev_flow_get(&at, queue, t->hash);
+	rps_wanted(&to, t->hash, queue, at.flow != NULL);
+	if (at.flow)
+		dev_flow_guard(&at, queue, &to);
+	if (to.worker >= SLUICE_MAX_WORKERS)
 		return SLUICE_XDP_PASS_TARGET;
 	t->queue = queue;
-	t->worker = worker;
-	t->slot = queue * SLUICE_MAX_WORKERS + worker;
+	t->worker = to.worker;
+	t->slot = queue * SLUICE_MAX_WORKERS + to.worker;
 	if (!bpf_map_lookup_elem(&xsks_map, &t->slot))
 		return SLUICE_XDP_PASS_TARGET;
 	tails = bpf_map_lookup_elem(&flow_tail, &queue);
 	if (!tails)
 		return SLUICE_XDP_PASS_TARGET;
-	write_meta(ctx, t, next_seq(&tails->worker[worker]));
+	if (backlog_half)
+		v = limit_check(queue, to.worker, t->hash, tails->worker[to.worker]);
+	if (v != SLUICE_XDP_REDIRECT)
+		return v;
+	seq = next_seq(&tails->worker[to.worker]);
+	if (at.flow)
+		dev_flow_record(at.flow, t->hash, &to, seq);
+	write_meta(ctx, t, seq);
 	return SLUICE_XDP_REDIRECT;
 }
 
@@ -170,6 +187,8 @@ int steer(struct xdp_md *ctx)
 	enum sluice_verdict v = decide(ctx, &t);
 
 	count(v);
+	if (v == SLUICE_XDP_DROP_FLOW_LIMIT)
+		return XDP_DROP;
 	if (v != SLUICE_XDP_REDIRECT)
 		return XDP_PASS;
 	return (int)bpf_redirect_map(&xsks_map, t.slot, XDP_PASS);

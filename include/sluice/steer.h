@@ -7,11 +7,13 @@
  *                  --> rps_sock_flow[hash & mask]      the CPU where the flow is consumed
  *                      else rps_map[q]                 a CPU by hash
  *                  --> cpu_worker[cpu]                 its worker w
+ *                  --> rps_dev_flow[q]                 or the one that still has packets of the flow
  *                  --> xsks_map[q * MAX_WORKERS + w]   its socket; rx_meta goes before the packet
  *
  * Ownership: the daemon creates every map and writes every rule; the XDP
- * program writes flow_tail, softnet_stat and rx_meta; the guard programs write
- * only sluice_port.gen. Included by BPF programs and by
+ * program writes flow_tail, flow_room, rps_dev_flow, the maps of the flow limit,
+ * softnet_stat and rx_meta; the guard programs write only sluice_port.gen. Workers
+ * write flow_head, heartbeat and rps_sock_flow. Included by BPF programs and by
  * user space: no other header than linux/types.h, no functions.
  *
  * Byte order: addresses and "be" ports are network order, all else host order.
@@ -50,6 +52,63 @@ struct sluice_rx_meta {
 struct sluice_rps_map {
 	__u32 len;	/* 0: nothing is steered on this queue, XDP_PASS */
 	__u16 cpus[SLUICE_RPS_MAX];
+};
+
+/*
+ * rps_dev_flow: per queue an array of these, indexed by flow hash & (entries - 1):
+ * where the flows of that entry are now (Linux's struct rps_dev_flow, and the
+ * worker, since cpu_worker may give the CPU another one while packets wait).
+ * Arrays 2 * queue and 2 * queue + 1 are one queue's; which of them is in use
+ * says the queue's control word:
+ *
+ *    63   62 ... 32                  31       30 ... 0
+ *   | 0 | entries of the former | current | entries of the current (0: none) |
+ *
+ * entries is 0 or a power of two; the former is looked at while its entries
+ * still have packets under way after a resize (0: there is none), and is the
+ * other array of the two.
+ */
+#define SLUICE_NO_FILTER 0xffffu
+struct sluice_dev_flow {
+	__u16 cpu;		/* SLUICE_NO_CPU: unset */
+	__u16 filter;		/* hardware filter; SLUICE_NO_FILTER: none */
+	__u32 last_qtail;	/* sequence number of the last packet, on worker */
+	__u32 hash;		/* of the last packet */
+	__u16 worker;		/* >= SLUICE_MAX_WORKERS: unset */
+	__u16 pad;
+};
+#define SLUICE_DEV_FLOW_MAX (1u << 24)
+#define SLUICE_DEV_FLOW_ENTRIES(ctl) ((__u32)(ctl) & 0x7fffffffu)
+#define SLUICE_DEV_FLOW_CURRENT(ctl) ((__u32)(ctl) >> 31)
+#define SLUICE_DEV_FLOW_FORMER(ctl) ((__u32)((ctl) >> 32))
+#define SLUICE_DEV_FLOW_CTL(entries, current, former) \
+	((__u64)(former) << 32 | (__u64)(current) << 31 | (entries))
+
+/*
+ * flow_limit, array by target (like xsks_map): Linux's struct sd_flow_limit. A
+ * target's packets in history[] by bucket are counted in flow_limit_bkt, an array of
+ * __u8 by target * table length + bucket. flow_limit_on, array of __u32 by worker: not
+ * 0 where the limit applies.
+ */
+#define SLUICE_FLOW_LIMIT_HISTORY 128
+struct sluice_flow_limit {
+	__u32 head;	/* next of history[] */
+	__u32 over;	/* packets beyond the limit, those let through included */
+	__u16 history[SLUICE_FLOW_LIMIT_HISTORY];
+};
+#define SLUICE_FLOW_LIMIT_LEN 4096	/* Linux's netdev_flow_limit_table_len */
+#define SLUICE_FLOW_LIMIT_LEN_MAX 65536
+
+/*
+ * heartbeat, mmapable array by worker: when it was last seen at work, in
+ * CLOCK_MONOTONIC. 0: it sleeps until packets come; the XDP program then
+ * writes the time when it first found the worker's backlog above half, since from
+ * then on the worker should be waking up.
+ */
+#define SLUICE_STALL_NS 200000000ull
+struct sluice_heartbeat {
+	__u64 ns;
+	__u64 pad[7];	/* one line each: workers write theirs all the time */
 };
 
 /* An IPv6 address, or an IPv4 one as ::ffff:a.b.c.d. */
@@ -118,7 +177,9 @@ struct sluice_bind {
 	X(PASS_L4, "pass_l4", "not UDP")                                    \
 	X(PASS_PORT, "pass_port", "no rule for the port, or its gate shut") \
 	X(PASS_ADDR, "pass_addr", "destination address has no rule")        \
-	X(PASS_TARGET, "pass_target", "no worker has a socket for it")
+	X(PASS_TARGET, "pass_target", "no worker has a socket for it")      \
+	X(PASS_STALLED, "pass_stalled", "its worker does not run")          \
+	X(DROP_FLOW_LIMIT, "drop_flow_limit", "backlog above half, mostly of this flow")
 
 enum sluice_verdict {
 #define X(id, name, text) SLUICE_XDP_##id,
@@ -135,7 +196,9 @@ struct sluice_xdp_stat {
 /*
  * flow_tail, flow_head: mmapable arrays of __u32 indexed like xsks_map. tail
  * counts packets enqueued by XDP to (queue, worker), head those that the worker
- * has fully processed; both wrap. rps_sock_flow: mmapable array of __u32 in
+ * has fully processed or that were lost before one of these; both wrap. flow_room, of
+ * the same layout: up to which tail the program need not look at head, since the
+ * backlog (tail - head) is not above half of its limit. rps_sock_flow: mmapable array of __u32 in
  * Linux's layout, (hash & ~cpu_mask) | cpu. cpu_worker: array of __u32 by CPU.
  */
 

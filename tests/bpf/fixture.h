@@ -37,6 +37,7 @@
 #define QUEUES 4u
 #define SLOTS (QUEUES * SLUICE_MAX_WORKERS)
 #define SOCK_FLOWS 256u
+#define DEV_FLOWS 64u	/* per queue */
 #define TEST_PORT 5000
 #define UMEM_FRAMES 64u
 #define UMEM_FRAME 2048u
@@ -59,13 +60,19 @@ struct fixture {
 	struct sluice_port *ports;	/* bind_port */
 	__u32 *sock_flow;		/* rps_sock_flow */
 	__u32 *tail;			/* flow_tail */
+	__u32 *head;			/* flow_head */
 	__u32 *vlan;			/* vlan_dev */
+	struct sluice_heartbeat *beat;	/* heartbeat */
+	struct sluice_dev_flow *flow[2 * QUEUES];	/* rps_dev_flow; NULL: off */
 };
 
 struct fixture_opts {
 	__u32 sock_flow_mask;
 	__u32 cpu_mask;
 	int generic;
+	int dev_flows;		/* every queue has DEV_FLOWS entries */
+	__u32 half;		/* of a target's ring */
+	__u32 limit_len;
 };
 
 struct result {
@@ -153,10 +160,18 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	skel->rodata->sock_flow_mask = o->sock_flow_mask;
 	skel->rodata->cpu_mask = o->cpu_mask;
 	skel->rodata->generic_mode = o->generic != 0;
+	skel->rodata->dev_flows = o->dev_flows != 0;
+	skel->rodata->backlog_half = o->half;
+	skel->rodata->flow_limit_len = o->limit_len;
 	bpf_map__set_max_entries(skel->maps.rps_map, QUEUES);
 	bpf_map__set_max_entries(skel->maps.xsks_map, SLOTS);
 	bpf_map__set_max_entries(skel->maps.flow_tail, QUEUES);
 	bpf_map__set_max_entries(skel->maps.flow_head, QUEUES);
+	bpf_map__set_max_entries(skel->maps.flow_room, QUEUES);
+	bpf_map__set_max_entries(skel->maps.rps_dev_flow, 2 * QUEUES);
+	bpf_map__set_max_entries(skel->maps.flow_limit, SLOTS);
+	bpf_map__set_max_entries(skel->maps.flow_limit_bkt,
+				 o->limit_len ? SLOTS * (o->limit_len / 8) : 1);
 	bpf_map__set_max_entries(skel->maps.rps_sock_flow, SOCK_FLOWS / 2);
 	bpf_map__set_max_entries(skel->maps.bind, 64);
 	bpf_map__set_max_entries(skel->maps.local_addr, 64);
@@ -165,12 +180,17 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	f->prog = bpf_program__fd(skel->progs.steer);
 }
 
-static inline void *map_mmap(const struct bpf_map *m, size_t size)
+static inline void *fd_mmap(int fd, size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(m), 0);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	assert_ptr_not_equal(p, MAP_FAILED);
 	return p;
+}
+
+static inline void *map_mmap(const struct bpf_map *m, size_t size)
+{
+	return fd_mmap(bpf_map__fd(m), size);
 }
 
 static inline void map_set(const struct bpf_map *m, const void *key, const void *value)
@@ -215,6 +235,27 @@ static inline struct sluice_addr mapped(const __u8 *addr, int version)
 	return a;
 }
 
+static inline void set_dev_flow_ctl(struct fixture *f, __u32 queue, __u32 entries, __u32 current,
+				    __u32 former)
+{
+	f->skel->bss->dev_flow_ctl[queue] = SLUICE_DEV_FLOW_CTL(entries, current, former);
+}
+
+/* One of the queue's two tables, all unset. */
+static inline void add_dev_flows(struct fixture *f, __u32 queue, __u32 table)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "dev_flow", 4, sizeof(**f->flow), DEV_FLOWS, &o);
+	__u32 i = 2 * queue + table;
+
+	assert_true(fd >= 0);
+	f->flow[i] = fd_mmap(fd, DEV_FLOWS * sizeof(**f->flow));
+	for (__u32 e = 0; e < DEV_FLOWS; e++)
+		f->flow[i][e] = f->skel->rodata->dev_flow_unset;
+	map_set(f->skel->maps.rps_dev_flow, &i, &fd);
+	close(fd);
+}
+
 static inline void set_local(struct fixture *f, const __u8 *addr, int version, int present)
 {
 	struct sluice_addr a = mapped(addr, version);
@@ -254,7 +295,13 @@ static inline void fixture_open(struct fixture *f, const struct host *h,
 	f->ports = map_mmap(f->skel->maps.bind_port, 65536 * sizeof(*f->ports));
 	f->sock_flow = map_mmap(f->skel->maps.rps_sock_flow, SOCK_FLOWS * sizeof(__u32));
 	f->tail = map_mmap(f->skel->maps.flow_tail, SLOTS * sizeof(__u32));
+	f->head = map_mmap(f->skel->maps.flow_head, SLOTS * sizeof(__u32));
 	f->vlan = map_mmap(f->skel->maps.vlan_dev, SLUICE_VLAN_IDS * sizeof(__u32));
+	f->beat = map_mmap(f->skel->maps.heartbeat, SLUICE_MAX_WORKERS * sizeof(*f->beat));
+	for (__u32 q = 0; o->dev_flows && q < QUEUES; q++) {
+		add_dev_flows(f, q, 0);
+		set_dev_flow_ctl(f, q, DEV_FLOWS, 0, 0);
+	}
 	for (__u32 i = 0; i < SOCK_FLOWS; i++)
 		f->sock_flow[i] = SLUICE_NO_CPU;
 	for (__u32 cpu = 0; cpu < SLUICE_MAX_CPUS; cpu++)
@@ -266,7 +313,12 @@ static inline void fixture_close(struct fixture *f)
 	munmap(f->ports, 65536 * sizeof(*f->ports));
 	munmap(f->sock_flow, SOCK_FLOWS * sizeof(__u32));
 	munmap(f->tail, SLOTS * sizeof(__u32));
+	munmap(f->head, SLOTS * sizeof(__u32));
 	munmap(f->vlan, SLUICE_VLAN_IDS * sizeof(__u32));
+	munmap(f->beat, SLUICE_MAX_WORKERS * sizeof(*f->beat));
+	for (__u32 i = 0; i < 2 * QUEUES; i++)
+		if (f->flow[i])
+			munmap(f->flow[i], DEV_FLOWS * sizeof(**f->flow));
 	steer_bpf__destroy(f->skel);
 }
 
@@ -335,7 +387,8 @@ static inline enum sluice_verdict verdict_of(const struct fixture *f, const void
 	struct result r = run_on(f, data, len, queue);
 	enum sluice_verdict v = verdict_since(f, &before);
 
-	assert_int_equal(r.ret, v == SLUICE_XDP_REDIRECT ? XDP_REDIRECT : XDP_PASS);
+	assert_int_equal(r.ret, v == SLUICE_XDP_REDIRECT ? XDP_REDIRECT :
+				v == SLUICE_XDP_DROP_FLOW_LIMIT ? XDP_DROP : XDP_PASS);
 	assert_int_equal(r.has_meta, v == SLUICE_XDP_REDIRECT);
 	assert_int_equal(r.len, len);
 	assert_memory_equal(r.data, data, len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
 /*
  * model.h - the whole decision of the XDP program once more, for a reader
- * instead of for speed: bytes in, verdict and target out, on a small copy of
+ * instead of for speed: bytes in, verdict and target out (model_order.h), on a small copy of
  * the state that test_random.c writes into the maps. Follows the comments of
  * include/sluice/steer.h, not the program.
  */
@@ -11,13 +11,12 @@
 #include <stdbool.h>
 
 #include "fixture.h"
+#include "model_order.h"
 #include "sip_ref.h"
 
 #define M_ADDRS 8u	/* addresses that occur: even ones IPv4, odd ones IPv6 */
 #define M_PORTS 4u
 #define M_VIDS 4u
-#define M_CPUS 8u
-#define M_WORKERS 5u
 
 struct model {
 	__u8 mac[6];
@@ -28,12 +27,7 @@ struct model {
 	struct sluice_port gate[M_PORTS];
 	__u16 vid[M_VIDS];
 	__u32 vlan[M_VIDS];			/* ifindex */
-	__u32 sock_flow[SOCK_FLOWS];
-	__u32 sock_flow_mask, cpu_mask;
-	struct sluice_rps_map rps[QUEUES];
-	__u32 worker[M_CPUS];
-	bool slot[QUEUES][M_WORKERS];
-	__u32 tail[SLOTS];
+	struct model_order o;
 };
 
 struct outcome {
@@ -140,30 +134,7 @@ static inline enum sluice_verdict model_rule(const struct model *m, const __u8 *
 	return SLUICE_XDP_PASS_ADDR;
 }
 
-static inline __u32 model_worker_of(const struct model *m, __u32 cpu)
-{
-	return cpu < M_CPUS ? m->worker[cpu] : SLUICE_NO_WORKER;
-}
-
-static inline __u32 model_worker(const struct model *m, __u32 hash, __u32 queue)
-{
-	const struct sluice_rps_map *r = &m->rps[queue];
-
-	if (m->sock_flow_mask) {
-		__u32 e = m->sock_flow[hash & m->sock_flow_mask], w;
-
-		w = model_worker_of(m, e & m->cpu_mask);
-		if (e != SLUICE_NO_CPU && (e | m->cpu_mask) == (hash | m->cpu_mask) &&
-		    w < SLUICE_MAX_WORKERS)
-			return w;
-	}
-	if (!r->len)
-		return SLUICE_NO_WORKER;
-	return model_worker_of(m, r->cpus[(__u64)hash * r->len / 0x100000000ULL]);
-}
-
-static inline struct outcome model_decide(const struct model *m, const __u8 *b, __u32 len,
-					  __u32 queue)
+static inline struct outcome model_decide(struct model *m, const __u8 *b, __u32 len, __u32 queue)
 {
 	struct outcome o = { 0 };
 	const __u8 *saddr, *daddr;
@@ -181,9 +152,7 @@ static inline struct outcome model_decide(const struct model *m, const __u8 *b, 
 	if (o.verdict != SLUICE_XDP_REDIRECT)
 		return o;
 	o.hash = ref_flow_hash(own_key, version, IPPROTO_UDP, saddr, daddr, b + l4, b + l4 + 2);
-	o.worker = model_worker(m, o.hash, queue);
-	if (o.worker >= M_WORKERS || !m->slot[queue][o.worker])
-		o.verdict = SLUICE_XDP_PASS_TARGET;
+	o.verdict = model_enqueue(&m->o, o.hash, queue, &o.worker);
 	return o;
 }
 

@@ -30,7 +30,8 @@ static inline void open_with(struct fixture *f, const struct host *h,
 
 static inline int setup(void **state)
 {
-	static const struct fixture_opts o = { .sock_flow_mask = SOCK_FLOWS - 1, .cpu_mask = 7 };
+	static const struct fixture_opts o = { .sock_flow_mask = SOCK_FLOWS - 1, .cpu_mask = 7,
+					       .dev_flows = 1 };
 	struct fixture *f = malloc(sizeof(*f));
 
 	open_with(f, *state, &o);

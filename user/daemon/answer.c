@@ -36,8 +36,20 @@ static void put_text(json_object *o, const char *key, const char *value)
 
 /* What the whole daemon has seen, summed while the parts are printed. */
 struct books {
-	uint64_t redirected, passed, received, delivered, dropped, ring_lost, enqueued;
+	uint64_t redirected, passed, xdp_dropped, received, delivered, dropped, ring_lost, enqueued;
 };
+
+static uint64_t *verdict_sum(struct books *books, int v)
+{
+	switch (v) {
+	case SLUICE_XDP_REDIRECT:
+		return &books->redirected;
+	case SLUICE_XDP_DROP_FLOW_LIMIT:
+		return &books->xdp_dropped;
+	default:
+		return &books->passed;
+	}
+}
 
 static json_object *stat_xdp(const struct device *dev, struct books *books)
 {
@@ -48,7 +60,7 @@ static json_object *stat_xdp(const struct device *dev, struct books *books)
 		return o;
 	for (int v = 0; v < SLUICE_XDP_VERDICTS; v++) {
 		put_u64(o, verdict_names[v], stat.verdict[v]);
-		*(v == SLUICE_XDP_REDIRECT ? &books->redirected : &books->passed) += stat.verdict[v];
+		*verdict_sum(books, v) += stat.verdict[v];
 	}
 	return o;
 }
@@ -153,6 +165,7 @@ static json_object *stat_books(const struct books *books)
 
 	put_u64(o, "redirected", books->redirected);
 	put_u64(o, "passed", books->passed);
+	put_u64(o, "xdp_dropped", books->xdp_dropped);
 	put_u64(o, "received", books->received);
 	put_u64(o, "ring_lost", books->ring_lost);
 	put_u64(o, "delivered", books->delivered);

@@ -80,6 +80,14 @@ static int set_workers(struct config *cfg, const struct option_row *row, const c
 	return 0;
 }
 
+static int set_flow_limit(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+			  size_t len)
+{
+	int err = config_list(arg, SLUICE_MAX_CPUS, cfg->flow_limit, &cfg->nr_flow_limit, row->high);
+
+	return err ? list_error(err, row, arg, SLUICE_MAX_CPUS, why, len) : 0;
+}
+
 static int set_number(struct config *cfg, const struct option_row *row, const char *arg, char *why,
 		      size_t len)
 {
@@ -151,6 +159,12 @@ static const struct option_row options[] = {
 	  "descriptors per ring, rounded up to a power of two (default: 4096)" },
 	{ 0, "sock-flows", "N", set_power, FIELD(sock_flow_entries), 0, 1u << 24,
 	  "rps_sock_flow entries, rounded up to a power of two; 0: no RFS (default: 262144)" },
+	{ 0, "rps-flow-cnt", "N", set_power, FIELD(dev_flow_entries), 0, SLUICE_DEV_FLOW_MAX,
+	  "rps_dev_flow entries per queue, rounded up to a power of two; 0: no RFS (default: 4096)" },
+	{ 0, "flow-limit", "CPULIST", set_flow_limit, 0, 0, SLUICE_MAX_WORKERS,
+	  "limit flows that fill more than half the backlog of these CPUs (default: none)" },
+	{ 0, "flow-limit-len", "N", set_power, FIELD(flow_limit_len), 8, SLUICE_FLOW_LIMIT_LEN_MAX,
+	  "buckets of the flow limit, rounded up to a power of two (default: 4096)" },
 	{ 'z', "zero-copy", NULL, set_switch, FIELD(copy), XSK_ZEROCOPY, 0,
 	  "require zero-copy (default: where the driver has it)" },
 	{ 'c', "copy", NULL, set_switch, FIELD(copy), XSK_COPY, 0, "copy mode" },
@@ -247,7 +261,12 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 	char shorts[2 * NR_OPTIONS + 2];
 	int c, err;
 
-	*cfg = (struct config){ .ring = CONFIG_RING_DEFAULT, .sock_flow_entries = CONFIG_SOCK_FLOW_DEFAULT };
+	*cfg = (struct config){
+		.ring = CONFIG_RING_DEFAULT,
+		.sock_flow_entries = CONFIG_SOCK_FLOW_DEFAULT,
+		.dev_flow_entries = CONFIG_DEV_FLOW_DEFAULT,
+		.flow_limit_len = SLUICE_FLOW_LIMIT_LEN,
+	};
 	build_getopt(longs, shorts);
 	optind = 0;
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {

@@ -29,6 +29,8 @@
  * one in 1 % of the starts at this size; a page is touched only where a flow is.
  */
 #define CONFIG_SOCK_FLOW_DEFAULT 262144
+/* Flows of one queue under way at a time; those that share an entry wait for each other. */
+#define CONFIG_DEV_FLOW_DEFAULT 4096
 
 struct config {
 	char ifname[IF_NAMESIZE];
@@ -39,6 +41,10 @@ struct config {
 	uint32_t umem_frames;		/* per queue; 0: as many as the rings need */
 	uint32_t ring;			/* descriptors, a power of two */
 	uint32_t sock_flow_entries;	/* a power of two; 0: RFS off */
+	uint32_t dev_flow_entries;	/* per queue, a power of two; 0: neither RFS nor the order guarantee */
+	uint32_t flow_limit[SLUICE_MAX_WORKERS];	/* CPUs; none: no flow limit */
+	uint32_t nr_flow_limit;
+	uint32_t flow_limit_len;	/* buckets, a power of two */
 	enum xsk_copy_mode copy;
 	enum steer_mode mode;
 	bool help;

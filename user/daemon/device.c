@@ -46,6 +46,9 @@ static int device_load(struct device *dev, bool generic, char *why, size_t len)
 		.sock_flow_entries = dev->config->sock_flow_entries,
 		.hash_key = { dev->engine->hash_key[0], dev->engine->hash_key[1] },
 		.generic = generic,
+		.dev_flows = dev->config->dev_flow_entries > 0,
+		.ring = dev->config->ring,
+		.flow_limit_len = dev->config->nr_flow_limit ? dev->config->flow_limit_len : 0,
 	};
 	int err = steer_open(&dev->steer, &config);
 
@@ -117,6 +120,21 @@ static int device_open_queue(struct device *dev, uint32_t position, char *why, s
 	return err ? device_xsk_error(dev, queue, err, why, len) : 0;
 }
 
+/* As Linux's flow_limit_cpu_bitmap: the limit holds for backlogs that these CPUs work off. */
+static int device_flow_limit(struct device *dev)
+{
+	const struct config *config = dev->config;
+	int err = 0;
+
+	for (uint32_t i = 0; i < config->nr_flow_limit; i++) {
+		for (uint32_t w = 0; !err && w < config->nr_workers; w++) {
+			if (config->cpu[w] == config->flow_limit[i])
+				err = steer_set_flow_limit(&dev->steer, w, true);
+		}
+	}
+	return err;
+}
+
 /* By default each queue spreads its flows over all workers. */
 static int device_steering(struct device *dev)
 {
@@ -132,9 +150,14 @@ static int device_steering(struct device *dev)
 	}
 	for (uint32_t i = 0; i < dev->nr_queues; i++) {
 		err = steer_set_rps(&dev->steer, dev->queue[i], &map);
+		if (!err)
+			err = steer_resize_dev_flow(&dev->steer, dev->queue[i], config->dev_flow_entries);
 		if (err)
 			return err;
 	}
+	err = device_flow_limit(dev);
+	if (err)
+		return err;
 	return steer_set_mac(&dev->steer, dev->info.mac);
 }
 
@@ -146,6 +169,7 @@ static void device_fill_engine(struct device *dev)
 	engine->csum = dev->info.veth ? CSUM_PARTIAL_OK : CSUM_VERIFY;
 	engine->vlan_dev = dev->steer.vlan_dev;
 	engine->flow_head = dev->steer.flow_head;
+	engine->heartbeat = dev->steer.heartbeat;
 	engine->rfs = (struct rfs){
 		.sock_flow = dev->config->sock_flow_entries ? dev->steer.sock_flow : NULL,
 		.mask = dev->config->sock_flow_entries ? dev->config->sock_flow_entries - 1 : 0,

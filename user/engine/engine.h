@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include <sluice/steer.h>
+
 #include "engine/rfs.h"
 #include "engine/udp.h"
 
@@ -25,6 +27,7 @@ struct engine {
 	__u64 hash_key[2];		/* as the XDP program's, for packets that came without rx_meta */
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
 	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker; NULL: nobody reads it */
+	struct sluice_heartbeat *heartbeat;	/* by worker; NULL: nobody reads it */
 	struct rfs rfs;
 	struct udp_table udp;
 	int broken_fd;			/* eventfd: written when a client broke the rules of its lane; -1: none */

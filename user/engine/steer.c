@@ -17,6 +17,8 @@
 
 #include <bpf/steer.skel.h>
 
+#include "engine/steer_flow.h"
+
 #define PIN_ROOT "/sys/fs/bpf"
 
 static uint32_t roundup_pow_of_two(uint32_t n)
@@ -26,6 +28,15 @@ static uint32_t roundup_pow_of_two(uint32_t n)
 	while (p < n)
 		p <<= 1;
 	return p;
+}
+
+static int steer_size_limit(struct steer_bpf *skel, uint32_t queues, uint32_t len)
+{
+	uint32_t targets = queues * SLUICE_MAX_WORKERS;
+
+	/* Eight buckets per element (bpf/maps.h). */
+	return bpf_map__set_max_entries(skel->maps.flow_limit, targets) ||
+	       bpf_map__set_max_entries(skel->maps.flow_limit_bkt, targets * (len / 8));
 }
 
 static int steer_size_maps(struct steer *s)
@@ -39,7 +50,11 @@ static int steer_size_maps(struct steer *s)
 	       bpf_map__set_max_entries(skel->maps.xsks_map, queues * SLUICE_MAX_WORKERS) ||
 	       bpf_map__set_max_entries(skel->maps.flow_tail, queues) ||
 	       bpf_map__set_max_entries(skel->maps.flow_head, queues) ||
-	       bpf_map__set_max_entries(skel->maps.rps_sock_flow, flows) ? -EINVAL : 0;
+	       bpf_map__set_max_entries(skel->maps.flow_room, queues) ||
+	       bpf_map__set_max_entries(skel->maps.rps_dev_flow, 2 * queues) ||
+	       bpf_map__set_max_entries(skel->maps.rps_sock_flow, flows) ||
+	       (s->config.flow_limit_len && steer_size_limit(skel, queues, s->config.flow_limit_len)) ?
+		       -EINVAL : 0;
 }
 
 static void *steer_mmap(const struct bpf_map *map)
@@ -68,7 +83,9 @@ static int steer_map_memory(struct steer *s)
 	s->flow_head = steer_mmap(s->skel->maps.flow_head);
 	s->vlan_dev = steer_mmap(s->skel->maps.vlan_dev);
 	s->sock_flow = steer_mmap(s->skel->maps.rps_sock_flow);
-	return s->port && s->flow_tail && s->flow_head && s->vlan_dev && s->sock_flow ? 0 : -ENOMEM;
+	s->heartbeat = steer_mmap(s->skel->maps.heartbeat);
+	return s->port && s->flow_tail && s->flow_head && s->vlan_dev && s->sock_flow && s->heartbeat ?
+		       0 : -ENOMEM;
 }
 
 /* What Linux's tables hold at the start: no CPU anywhere, every gate shut. */
@@ -87,6 +104,21 @@ static int steer_clear(struct steer *s)
 	return 0;
 }
 
+static void steer_settings(struct steer *s)
+{
+	const struct steer_config *config = &s->config;
+	struct steer_bpf *skel = s->skel;
+
+	skel->rodata->hash_key[0] = config->hash_key[0];
+	skel->rodata->hash_key[1] = config->hash_key[1];
+	skel->rodata->sock_flow_mask = config->sock_flow_entries ? config->sock_flow_entries - 1 : 0;
+	skel->rodata->cpu_mask = s->cpu_mask;
+	skel->rodata->generic_mode = config->generic;
+	skel->rodata->dev_flows = config->dev_flows;
+	skel->rodata->backlog_half = config->ring / 2;
+	skel->rodata->flow_limit_len = config->flow_limit_len;
+}
+
 int steer_open(struct steer *s, const struct steer_config *config)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
@@ -94,18 +126,14 @@ int steer_open(struct steer *s, const struct steer_config *config)
 	*s = (struct steer){ .config = *config, .link_fd = -1 };
 	if (cpus < 0)
 		return cpus;
-	if (cpus > SLUICE_MAX_CPUS || !config->nr_queues || config->nr_queues > SLUICE_MAX_QUEUES)
+	if (cpus > SLUICE_MAX_CPUS || !config->nr_queues || config->nr_queues > SLUICE_MAX_QUEUES ||
+	    (config->flow_limit_len && config->flow_limit_len < 8))
 		return -EINVAL;
 	s->cpu_mask = roundup_pow_of_two((uint32_t)cpus) - 1;
 	s->skel = steer_bpf__open();
 	if (!s->skel)
 		return -errno;
-	s->skel->rodata->hash_key[0] = config->hash_key[0];
-	s->skel->rodata->hash_key[1] = config->hash_key[1];
-	s->skel->rodata->sock_flow_mask = config->sock_flow_entries ? config->sock_flow_entries - 1 : 0;
-	s->skel->rodata->cpu_mask = s->cpu_mask;
-	s->skel->rodata->generic_mode = config->generic;
-
+	steer_settings(s);
 	err = steer_size_maps(s);
 	if (!err)
 		err = steer_bpf__load(s->skel);
@@ -113,6 +141,8 @@ int steer_open(struct steer *s, const struct steer_config *config)
 		err = steer_map_memory(s);
 	if (!err)
 		err = steer_clear(s);
+	if (!err)
+		err = steer_flow_open(s);
 	if (err)
 		steer_close(s);
 	return err;
@@ -137,6 +167,8 @@ void steer_close(struct steer *s)
 	if (!s->skel)
 		return;
 	steer_unpin(s);
+	steer_flow_close(s);
+	steer_munmap(s->heartbeat, s->skel->maps.heartbeat);
 	steer_munmap(s->port, s->skel->maps.bind_port);
 	steer_munmap(s->flow_tail, s->skel->maps.flow_tail);
 	steer_munmap(s->flow_head, s->skel->maps.flow_head);
@@ -217,8 +249,11 @@ int steer_set_mac(struct steer *s, const uint8_t mac[6])
 int steer_set_target(struct steer *s, uint32_t queue, uint32_t worker, int xsk_fd)
 {
 	uint32_t slot = queue * SLUICE_MAX_WORKERS + worker;
+	int err = steer_update(s->skel->maps.xsks_map, &slot, &xsk_fd);
 
-	return steer_update(s->skel->maps.xsks_map, &slot, &xsk_fd);
+	if (!err)
+		s->queue[queue].targets |= 1ull << worker;
+	return err;
 }
 
 int steer_set_cpu_worker(struct steer *s, uint32_t cpu, uint32_t worker)
@@ -229,6 +264,15 @@ int steer_set_cpu_worker(struct steer *s, uint32_t cpu, uint32_t worker)
 int steer_set_rps(struct steer *s, uint32_t queue, const struct sluice_rps_map *map)
 {
 	return steer_update(s->skel->maps.rps_map, &queue, map);
+}
+
+int steer_set_flow_limit(struct steer *s, uint32_t worker, bool on)
+{
+	uint32_t value = on;
+
+	if (!s->config.flow_limit_len)
+		return -EOPNOTSUPP;
+	return steer_update(s->skel->maps.flow_limit_on, &worker, &value);
 }
 
 int steer_local_add(struct steer *s, const struct sluice_addr *addr, uint32_t ifindex)

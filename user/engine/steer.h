@@ -31,6 +31,22 @@ struct steer_config {
 	uint32_t sock_flow_entries;	/* a power of two; 0: RFS off */
 	uint64_t hash_key[2];
 	bool generic;			/* will be attached in generic mode */
+	bool dev_flows;			/* rps_dev_flow: without, no RFS and no order across a change of target */
+	uint32_t ring;			/* descriptors of a target's ring, its backlog limit; 0: no limits */
+	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
+};
+
+/* A queue's rps_dev_flow: the current table, and, after a resize, the former one. */
+struct steer_table {
+	struct sluice_dev_flow *flow;	/* mmapped, written by the XDP program; NULL: none */
+	uint32_t entries;
+	int fd;
+};
+
+struct steer_queue {
+	struct steer_table table[2];
+	uint32_t current;
+	uint64_t targets;		/* bit w: worker w has a socket here */
 };
 
 struct steer {
@@ -44,6 +60,8 @@ struct steer {
 	uint32_t *flow_tail;		/* mmapped, written by the XDP program */
 	uint32_t *flow_head;		/* mmapped, written by the workers */
 	uint32_t *vlan_dev;		/* mmapped, written by the control thread */
+	struct sluice_heartbeat *heartbeat;	/* mmapped, by worker; written by the workers (worker.h) */
+	struct steer_queue *queue;	/* [nr_queues] */
 };
 
 /* Loads the program. -errno of bpf(2); -EPERM: no CAP_BPF / CAP_NET_ADMIN. On failure nothing is left. */
@@ -66,6 +84,24 @@ int steer_set_mac(struct steer *s, const uint8_t mac[6]);
 int steer_set_target(struct steer *s, uint32_t queue, uint32_t worker, int xsk_fd);
 int steer_set_cpu_worker(struct steer *s, uint32_t cpu, uint32_t worker);
 int steer_set_rps(struct steer *s, uint32_t queue, const struct sluice_rps_map *map);
+
+/*
+ * Gives the queue an rps_dev_flow of so many entries, rounded up to a power of two; 0:
+ * none. Under traffic no flow is reordered by it: the former table stays beside
+ * the new one until the packets that went by it have been processed (bpf/dev_flow.h),
+ * for which this waits, a second at most; then the new one is in force all the same, and
+ * steer_settle_dev_flow() goes on. Takes some 50 ms. -EINVAL: no such queue, more than
+ * SLUICE_DEV_FLOW_MAX; -EOPNOTSUPP: loaded without dev_flows; -EBUSY: the last
+ * resize has not settled; -ENOMEM. On failure nothing has changed.
+ */
+int steer_resize_dev_flow(struct steer *s, uint32_t queue, uint32_t entries);
+/* Waits, for a second at most, until the former table is unused, and frees it. -EBUSY: not yet. */
+int steer_settle_dev_flow(struct steer *s, uint32_t queue);
+/* Entries of the queue's table in force. */
+uint32_t steer_dev_flow_entries(const struct steer *s, uint32_t queue);
+
+/* Whether the flow limit applies to this worker; needs flow_limit_len. */
+int steer_set_flow_limit(struct steer *s, uint32_t worker, bool on);
 
 int steer_local_add(struct steer *s, const struct sluice_addr *addr, uint32_t ifindex);
 int steer_local_del(struct steer *s, const struct sluice_addr *addr);

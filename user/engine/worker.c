@@ -84,6 +84,18 @@ int worker_add_napi(struct worker *worker, struct source *src, uint16_t queue)
 	return 0;
 }
 
+/*
+ * The dead man's switch of the XDP program looks at this (bpf/limit.h). ns 0: asleep, with
+ * nothing to do.
+ */
+static void worker_beat(const struct worker *worker, uint64_t ns)
+{
+	struct sluice_heartbeat *beat = worker->engine->heartbeat;
+
+	if (beat)
+		__atomic_store_n(&beat[worker->index].ns, ns, __ATOMIC_RELAXED);
+}
+
 /* One batch: poll, into the lanes, frames back. */
 static unsigned int worker_poll(struct worker *worker, struct napi *napi, unsigned int budget)
 {
@@ -100,9 +112,10 @@ static unsigned int worker_poll(struct worker *worker, struct napi *napi, unsign
 
 bool worker_round(struct worker *worker)
 {
-	uint64_t limit = clock_ns(CLOCK_MONOTONIC) + WORKER_TIME_LIMIT_NS;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), limit = now + WORKER_TIME_LIMIT_NS;
 	unsigned int budget = WORKER_BUDGET, complete = 0;
 
+	worker_beat(worker, now);
 	stat_add(&worker->stat.rounds, 1);
 	while (complete < worker->nr_napi) {
 		unsigned int done = worker_poll(worker, &worker->napi[worker->next], NAPI_WEIGHT);
@@ -152,8 +165,9 @@ static void worker_sleep(struct worker *worker, struct pollfd *fds)
 		fds[i + 1] = (struct pollfd){ .fd = worker->napi[i].src->fd, .events = POLLIN };
 
 	stat_add(&worker->stat.sleeps, 1);
+	worker_beat(worker, 0);
 	rcu_thread_offline();
-	poll(fds, worker->nr_napi + 1, -1);
+	poll(fds, worker->nr_napi + 1, WORKER_NAP_MS);
 	rcu_thread_online();
 }
 

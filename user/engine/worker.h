@@ -45,6 +45,13 @@ struct sock;
 /* A worker's scheduling slice: the smallest that Linux takes. Longer ones let rings overflow beside busy threads. */
 #define WORKER_SLICE_NS 100000ull
 
+/*
+ * How long an idle worker sleeps at most. Packets wake it, but not those that found
+ * no frame; it must beat again to be trusted, and may have frames to give back. Too
+ * low, and idle workers cost time; too high, and the kernel serves for longer.
+ */
+#define WORKER_NAP_MS 100
+
 /* In the sense of /proc/net/softnet_stat. */
 struct worker_stat {
 	uint64_t processed;
