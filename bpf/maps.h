@@ -35,15 +35,8 @@ const volatile __u32 flow_limit_len = 0;	/* buckets per target; 0: no flow limit
 /* The device's own address, kept current by user space. */
 __u8 dev_mac[6] __attribute__((aligned(8))) = {};
 
-/*
- * What new tables are filled with; also, a value type that only an inner map names would
- * reach the object without its members.
- */
-const struct sluice_dev_flow dev_flow_unset = {
-	.cpu = SLUICE_NO_CPU,
-	.filter = SLUICE_NO_FILTER,
-	.worker = SLUICE_NO_CPU,
-};
+/* A value type that only the template of an inner map names reaches the object without its members. */
+static const volatile struct sluice_dev_flow dev_flow_type __attribute__((used));
 
 /* Control words of rps_dev_flow, by queue (steer.h); written by user space. */
 __u64 dev_flow_ctl[SLUICE_MAX_QUEUES] = {};

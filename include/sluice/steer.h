@@ -77,6 +77,8 @@ struct sluice_dev_flow {
 	__u16 worker;		/* >= SLUICE_MAX_WORKERS: unset */
 	__u16 pad;
 };
+#define SLUICE_DEV_FLOW_UNSET \
+	{ .cpu = SLUICE_NO_CPU, .filter = SLUICE_NO_FILTER, .worker = SLUICE_NO_CPU }
 #define SLUICE_DEV_FLOW_MAX (1u << 24)
 #define SLUICE_DEV_FLOW_ENTRIES(ctl) ((__u32)(ctl) & 0x7fffffffu)
 #define SLUICE_DEV_FLOW_CURRENT(ctl) ((__u32)(ctl) >> 31)

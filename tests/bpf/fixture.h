@@ -251,7 +251,7 @@ static inline void add_dev_flows(struct fixture *f, __u32 queue, __u32 table)
 	assert_true(fd >= 0);
 	f->flow[i] = fd_mmap(fd, DEV_FLOWS * sizeof(**f->flow));
 	for (__u32 e = 0; e < DEV_FLOWS; e++)
-		f->flow[i][e] = f->skel->rodata->dev_flow_unset;
+		f->flow[i][e] = (struct sluice_dev_flow)SLUICE_DEV_FLOW_UNSET;
 	map_set(f->skel->maps.rps_dev_flow, &i, &fd);
 	close(fd);
 }

@@ -158,7 +158,7 @@ static inline void model_order_init(struct model_order *m, const struct fixture 
 		m->worker[i] = SLUICE_NO_WORKER;
 	for (__u32 t = 0; t < 2 * QUEUES; t++)
 		for (__u32 i = 0; i < DEV_FLOWS; i++)
-			m->flow[t][i] = f->skel->rodata->dev_flow_unset;
+			m->flow[t][i] = (struct sluice_dev_flow)SLUICE_DEV_FLOW_UNSET;
 	for (__u32 q = 0; q < QUEUES; q++)
 		m->dev_flows[q] = f->flow[2 * q] != NULL;
 }

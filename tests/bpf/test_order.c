@@ -365,7 +365,7 @@ static void change_tables(struct world *w)
 		next = !w->m.current[q];
 		for (__u32 i = 0; i < DEV_FLOWS; i++)
 			w->m.flow[2 * q + next][i] = w->f.flow[2 * q + next][i] =
-				w->f.skel->rodata->dev_flow_unset;
+				(struct sluice_dev_flow)SLUICE_DEV_FLOW_UNSET;
 		w->m.former[q] = w->m.dev_flows[q];
 		w->m.current[q] = next;
 		w->m.dev_flows[q] = below(w, 4) != 0;

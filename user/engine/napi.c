@@ -14,6 +14,12 @@
 /* How many packets ahead the first lines are fetched: about the time of a cache miss in packets. */
 #define NAPI_PREFETCH 4
 
+/*
+ * Held packets that are searched for the oldest one: they are in several lists. Too low, and flows
+ * stay where they are while lanes are contended; too high, and that makes each poll dearer.
+ */
+#define NAPI_LOOK_MAX 256
+
 int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
 	      unsigned int max_held)
 {
@@ -91,6 +97,7 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->tail = desc->data + desc->len;
 	pkt->end = pkt->tail;
 	napi_take_meta(napi, pkt);
+	pkt->seq = napi->seq;
 	eth_rcv(worker, pkt);
 }
 
@@ -119,15 +126,33 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 	return n;
 }
 
+/*
+ * How far everything is processed; false: not known, or no further than it was. Held are
+ * packets that wait for the lock of a lane. Were one held elsewhere, the count would not
+ * match, and head stay where it is.
+ */
+static bool napi_processed(const struct napi *napi, uint32_t head, uint32_t *seq)
+{
+	uint32_t oldest;
+
+	*seq = napi->seq;
+	if (!napi->held)
+		return *seq != head;
+	if (napi->held > NAPI_LOOK_MAX || sock_waiting(napi->worker, napi, &oldest) != napi->held)
+		return false;
+	*seq = oldest - 1;
+	return (int32_t)(*seq - head) > 0;
+}
+
 void napi_complete(struct napi *napi)
 {
-	uint32_t *head = napi->worker->engine->flow_head;
+	uint32_t *head = napi->worker->engine->flow_head, seq;
 
 	if (napi->nr_done) {
 		napi->src->ops->recycle(napi->src, napi->done, napi->nr_done);
 		napi->nr_done = 0;
 	}
-	/* Only when nothing is held is everything up to seq fully processed. */
-	if (head && !napi->held && head[napi->target] != napi->seq)
-		__atomic_store_n(&head[napi->target], napi->seq, __ATOMIC_RELEASE);
+	/* After the lanes were committed: flows move on the strength of this. */
+	if (head && napi_processed(napi, head[napi->target], &seq))
+		__atomic_store_n(&head[napi->target], seq, __ATOMIC_RELEASE);
 }

@@ -97,3 +97,20 @@ void sock_flush(struct worker *worker, bool force)
 	}
 	worker->nr_pending = kept;
 }
+
+unsigned int sock_waiting(const struct worker *worker, const struct napi *napi, uint32_t *oldest)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < worker->nr_pending; i++) {
+		const struct sock_pend *pend = &worker->pending[i]->pend[worker->index];
+
+		for (const struct pkt *pkt = pend->head; pkt; pkt = pkt->next) {
+			if (pkt->napi != napi)
+				continue;
+			if (!n++ || (int32_t)(pkt->seq - *oldest) < 0)
+				*oldest = pkt->seq;
+		}
+	}
+	return n;
+}

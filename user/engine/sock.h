@@ -22,6 +22,7 @@
 #include "engine/lane.h"
 #include "engine/pkt.h"
 
+struct napi;
 struct worker;
 
 struct sock_pend {
@@ -49,6 +50,9 @@ void sock_queue(struct worker *worker, struct sock *sk, struct pkt *pkt);
  * for the next call, until SOCK_PEND_MAX wait; with force, none is left.
  */
 void sock_flush(struct worker *worker, bool force);
+
+/* How many packets of this instance wait here; *oldest: the number of the first of them, if any. */
+unsigned int sock_waiting(const struct worker *worker, const struct napi *napi, uint32_t *oldest);
 
 /*
  * Packets that may wait for a taken lock before the worker blocks on it. Too

@@ -82,7 +82,7 @@ static int table_create(struct steer_table *t, const struct steer *s, uint32_t e
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < entries; i++)
-		t->flow[i] = s->skel->rodata->dev_flow_unset;
+		t->flow[i] = (struct sluice_dev_flow)SLUICE_DEV_FLOW_UNSET;
 	return 0;
 }
 

@@ -165,6 +165,9 @@ static void worker_sleep(struct worker *worker, struct pollfd *fds)
 		fds[i + 1] = (struct pollfd){ .fd = worker->napi[i].src->fd, .events = POLLIN };
 
 	stat_add(&worker->stat.sleeps, 1);
+	/* Frames that waited for the fill ring's lock: nothing may come without them. */
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		worker->napi[i].src->ops->recycle(worker->napi[i].src, NULL, 0);
 	worker_beat(worker, 0);
 	rcu_thread_offline();
 	poll(fds, worker->nr_napi + 1, WORKER_NAP_MS);
