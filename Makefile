@@ -63,6 +63,18 @@ $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
+# Variants of a program that only tests load.
+$(BUILD)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPFFLAGS) -MMD -MP -MT $@ -c $< -o $@
+
+$(BUILD)/tests/bpf/%.skel.h: $(BUILD)/tests/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(BUILD)/tests/bpf/test_settings.o: $(BUILD)/tests/bpf/without.skel.h
+
 $(BUILD)/user/lib/%.o: CFLAGS += -fPIC -fvisibility=hidden
 $(BUILD)/user/engine/%.o $(BUILD)/user/daemon/%.o $(BUILD)/user/cli/%.o $(BUILD)/tests/%.o: CFLAGS += -fPIE
 

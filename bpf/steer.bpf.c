@@ -115,8 +115,12 @@ static __always_inline void write_meta(struct xdp_md *ctx, const struct target *
 	meta->worker = (__u16)t->worker;
 }
 
-/* What is not redirected must leave no trace: nothing is numbered that nobody will receive. */
-static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target *t)
+/*
+ * What is not redirected must leave no trace: nothing is numbered that nobody will receive.
+ * with_flows is a constant at each call: two copies, one of which the verifier removes.
+ */
+static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target *t,
+					       int with_flows)
 {
 	__u32 queue = ctx->rx_queue_index, seq;
 	struct dev_flow_view at = {};
@@ -124,7 +128,7 @@ static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target
 	struct queue_seqs *tails;
 	struct rps_target to;
 
-	if (dev_flows)
+	if (with_flows)
 		dev_flow_get(&at, queue, t->hash);
 	rps_wanted(&to, t->hash, queue, at.flow != NULL);
 	if (at.flow)
@@ -168,7 +172,7 @@ static __always_inline enum sluice_verdict decide(struct xdp_md *ctx, struct tar
 		return SLUICE_XDP_PASS_PROTO;
 	if (v != SLUICE_XDP_REDIRECT)
 		return v;
-	return aim(ctx, t);
+	return dev_flows ? aim(ctx, t, 1) : aim(ctx, t, 0);
 }
 
 static __always_inline void count(enum sluice_verdict v)
