@@ -109,7 +109,8 @@ static inline struct model_target model_get_rps_cpu(struct model_order *m, __u32
 
 static inline bool model_flow_limit(struct model_limit *fl, __u32 hash)
 {
-	__u16 new_flow = (__u16)(hash & (M_LIMIT_LEN - 1)), old_flow = fl->history[fl->head];
+	__u16 new_flow = (__u16)(hash & (M_LIMIT_LEN - 1));
+	__u16 old_flow = fl->history[fl->head];
 
 	fl->history[fl->head] = new_flow;
 	fl->head = (fl->head + 1) % SLUICE_FLOW_LIMIT_HISTORY;

@@ -462,7 +462,8 @@ static void world_init(struct world *w, const struct host *h)
 	for (__u32 q = 0; q < QUEUES; q++) {
 		add_dev_flows(&w->f, q, 1);
 		for (__u32 n = 0; n < SLUICE_MAX_WORKERS; n++) {
-			__u32 slot = q * SLUICE_MAX_WORKERS + n, start = below(w, 2) ? 0 : -(1 + below(w, 3000));
+			__u32 slot = q * SLUICE_MAX_WORKERS + n;
+			__u32 start = below(w, 2) ? 0 : -(1 + below(w, 3000));
 
 			w->f.tail[slot] = w->f.head[slot] = room.worker[n] = start;
 			w->m.tail[slot] = w->m.head[slot] = start;

@@ -14,7 +14,7 @@ need_cpus 2
 PORT=7000 FLOWS=256 HOP=5 SECONDS_EACH=${SLUICE_TEST_SECONDS:-20}
 NO_RULE=$TB_BUILD/no-switch-rule
 
-# RATE SECONDS ARGUMENTS...: traffic through a fresh daemon with these arguments; leaves recv.out, gen.out
+# RATE SECONDS ARGUMENTS...: traffic through a fresh daemon with these arguments
 run()
 {
 	local rate=$1 seconds=$2
@@ -23,8 +23,9 @@ run()
 	daemon --workers 0,1 "$@"
 	tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --lane 16777216 --cpu 1 --hop $HOP -t 60 -j
 	eventually serves $PORT || fail "not attached"
-	tb_exec "$TB_A" "$SLUICE" gen -i "$TB_ADEV" --dst "$TB_B4" --dport $PORT --flows $FLOWS --size 64 \
-		--cpus 0 --rate "$rate" --time "$seconds" -j >"$TB_DIR/gen.out" || fail "no traffic"
+	tb_exec "$TB_A" "$SLUICE" gen -i "$TB_ADEV" --dst "$TB_B4" --dport $PORT --flows $FLOWS \
+		--size 64 --cpus 0 --rate "$rate" --time "$seconds" -j >"$TB_DIR/gen.out" ||
+		fail "no traffic"
 	sleep 0.3
 	tb_stop recv
 	sent=$(out gen .sent) got=$(out recv .received) lost=$((sent - got))
@@ -80,11 +81,13 @@ overload=1000000
 run $overload 5
 equal "reordered when overloaded" "$reordered" 0
 
-make -s -C "$TB_ROOT" BUILD="$NO_RULE" BPFDEFS=-DTEST_NO_SWITCH_RULE "$NO_RULE/sluiced" >"$TB_DIR/make.out" 2>&1 ||
+make -s -C "$TB_ROOT" BUILD="$NO_RULE" BPFDEFS=-DTEST_NO_SWITCH_RULE "$NO_RULE/sluiced" \
+	>"$TB_DIR/make.out" 2>&1 ||
 	fail "cannot build without the switch rule"
 TB_BUILD=$NO_RULE
 for again in "$rate" $overload $overload; do
 	run "$again" 5
 	[ "$reordered" = 0 ] || break
 done
-[ "$reordered" -gt 0 ] || fail "nothing is reordered without the switch rule: this test proves nothing"
+[ "$reordered" -gt 0 ] ||
+	fail "nothing is reordered without the switch rule: this test proves nothing"

@@ -18,7 +18,7 @@ now()
 	tail -n 1 "$TB_DIR/recv.out" | jq -r ".$1 // 0"
 }
 
-# Packets passed to the kernel for a stalled worker so far: from the pinned map, since the daemon is stopped
+# Packets passed to the kernel for a stalled worker so far: from the map, the daemon being stopped
 passed_stalled()
 {
 	tb_exec "$TB_B" bpftool -j map dump pinned "/sys/fs/bpf/sluice/$TB_BDEV/softnet_stat" |

@@ -31,7 +31,7 @@ struct steer_config {
 	uint32_t sock_flow_entries;	/* a power of two; 0: RFS off */
 	uint64_t hash_key[2];
 	bool generic;			/* will be attached in generic mode */
-	bool dev_flows;			/* rps_dev_flow: without, no RFS and no order across a change of target */
+	bool dev_flows;			/* rps_dev_flow: without, no RFS and no order guarantee */
 	uint32_t ring;			/* descriptors of a target's ring, its backlog limit; 0: no limits */
 	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
 };
