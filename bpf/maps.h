@@ -26,7 +26,7 @@ const volatile __u32 sock_flow_mask = 0;	/* entries of rps_sock_flow - 1; 0: RFS
 const volatile __u32 cpu_mask = 0;		/* bits of a rps_sock_flow entry that are the CPU */
 const volatile __u8 generic_mode = 0;		/* generic XDP: several CPUs may share a queue */
 
-/* Families with deny rules, SLUICE_DENY_4 | SLUICE_DENY_6: the tries of the others are not looked at. */
+/* Families with deny rules (SLUICE_DENY_4, SLUICE_DENY_6): no other's trie is looked at. */
 const volatile __u8 deny_families = 0;
 
 /* The device's own address, kept current by user space. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
-/* rps.c - `sluice rps`: to which CPUs the flows of a queue are spread, and the size of the flow table. */
+/* rps.c - `sluice rps`: the CPUs of each queue, and the size of the flow table. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
-/* rule.c - `sluice rule`: sources whose packets are dropped, and what the sockets' own rules match. */
+/* rule.c - `sluice rule`: sources whose packets are dropped; what the rules of sockets match. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>

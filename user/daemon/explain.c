@@ -75,8 +75,10 @@ static bool explain_gate(struct explain *x)
 	const struct sluice_port *gate = &x->steer->port[port];
 	uint32_t any = x->ipv6 ? SLUICE_PORT_ANY6 : SLUICE_PORT_ANY4;
 
+	uint32_t open = __atomic_load_n(&gate->open, __ATOMIC_RELAXED);
+
 	if (gate->flags & (any | SLUICE_PORT_EXACT) &&
-	    __atomic_load_n(&gate->open, __ATOMIC_RELAXED) == __atomic_load_n(&gate->gen, __ATOMIC_RELAXED))
+	    open == __atomic_load_n(&gate->gen, __ATOMIC_RELAXED))
 		return true;
 	verdict(x, SLUICE_XDP_PASS_PORT);
 	if (!x->c->ports->port[port])
@@ -96,17 +98,20 @@ static bool explain_bind(struct explain *x)
 	const struct sluice_addr *daddr = &x->flow->daddr;
 	char text[INET6_ADDRSTRLEN + 8], addr[INET6_ADDRSTRLEN];
 
-	inet_ntop(x->ipv6 ? AF_INET6 : AF_INET, x->ipv6 ? &daddr->w[0] : &daddr->w[3], addr, sizeof(addr));
+	inet_ntop(x->ipv6 ? AF_INET6 : AF_INET, x->ipv6 ? &daddr->w[0] : &daddr->w[3], addr,
+		  sizeof(addr));
 	if (gate->flags & SLUICE_PORT_EXACT && steer_bind_find(x->steer, daddr, x->flow->dport)) {
 		snprintf(text, sizeof(text), x->ipv6 ? "[%s]:%u" : "%s:%u", addr, port);
 		put_rule(x, "bind", text);
 		because(x, "a socket is attached on %s itself", text);
 		return true;
 	}
-	if (gate->flags & (x->ipv6 ? SLUICE_PORT_ANY6 : SLUICE_PORT_ANY4) && steer_is_local(x->steer, daddr)) {
+	if (gate->flags & (x->ipv6 ? SLUICE_PORT_ANY6 : SLUICE_PORT_ANY4) &&
+	    steer_is_local(x->steer, daddr)) {
 		snprintf(text, sizeof(text), "*:%u", port);
 		put_rule(x, "bind", text);
-		because(x, "a socket is attached on any address, port %u, and %s is one of this host", port, addr);
+		because(x, "a socket is attached on any address, port %u, and %s is one of this host",
+			port, addr);
 		return true;
 	}
 	verdict(x, SLUICE_XDP_PASS_ADDR);
@@ -118,7 +123,12 @@ static bool explain_bind(struct explain *x)
 static void explain_hash(struct explain *x)
 {
 	const struct sluice_ctl_flow *f = x->flow;
-	struct flow_key key = { .version = f->family, .proto = IPPROTO_UDP, .sport = f->sport, .dport = f->dport };
+	struct flow_key key = {
+		.version = f->family,
+		.proto = IPPROTO_UDP,
+		.sport = f->sport,
+		.dport = f->dport,
+	};
 	char text[16];
 
 	memcpy(&key.saddr, x->ipv6 ? &f->saddr.w[0] : &f->saddr.w[3], x->ipv6 ? 16 : 4);
@@ -154,8 +164,8 @@ static uint32_t explain_rfs(struct explain *x, uint32_t *cpu)
 	*cpu = entry & mask;
 	steer_get_cpu_worker(x->steer, *cpu, &worker);
 	if (worker < SLUICE_MAX_WORKERS)
-		because(x, "RFS: slot %u of %u says that the flow was last received on CPU %u, which worker %u serves",
-			slot, entries, *cpu, worker);
+		because(x, "RFS: slot %u of %u says that the flow was last received on CPU %u, "
+			"which worker %u serves", slot, entries, *cpu, worker);
 	else
 		because(x, "RFS: slot %u of %u says CPU %u, which has no worker", slot, entries, *cpu);
 	return worker;
@@ -170,7 +180,8 @@ static uint32_t explain_rps(struct explain *x, uint32_t queue, uint32_t *cpu)
 	steer_get_rps(x->steer, queue, &map);
 	i = (uint32_t)((uint64_t)x->hash * map.len >> 32);
 	if (!map.len || i >= SLUICE_RPS_MAX) {
-		because(x, "RPS: the mask of queue %u is 0: the kernel has what RFS does not steer", queue);
+		because(x, "RPS: the mask of queue %u is 0: the kernel has what RFS does not steer",
+			queue);
 		return SLUICE_NO_WORKER;
 	}
 	*cpu = map.cpus[i];
@@ -179,12 +190,14 @@ static uint32_t explain_rps(struct explain *x, uint32_t queue, uint32_t *cpu)
 		because(x, "RPS: the hash chooses CPU %u, number %u of the %u in the mask of queue %u, "
 			"which worker %u serves", *cpu, i + 1, map.len, queue, worker);
 	else
-		because(x, "RPS: the hash chooses CPU %u of the mask of queue %u, which has no worker", *cpu, queue);
+		because(x, "RPS: the hash chooses CPU %u of the mask of queue %u, which has no worker",
+			*cpu, queue);
 	return worker;
 }
 
-/* False where this queue's packets of the flow go to the kernel. */
-static bool explain_queue(struct explain *x, json_object *list, uint32_t queue, uint32_t rfs, uint32_t rfs_cpu)
+/* False where this queue's packets of the flow go to the kernel. rfs: the worker by RFS, if any. */
+static bool explain_queue(struct explain *x, json_object *list, uint32_t queue, uint32_t rfs,
+			  uint32_t rfs_cpu)
 {
 	json_object *o = json_object_new_object();
 	uint32_t cpu = rfs_cpu, worker = rfs;

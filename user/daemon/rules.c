@@ -172,7 +172,8 @@ int rules_serve(struct rules *rules, struct device *dev, const struct sluice_ctl
 	else if (err == -ENOENT)
 		snprintf(why, len, "there is no rule for %s: see 'sluice rule show'", text);
 	else if (err == -ENOSPC)
-		snprintf(why, len, "there are %u rules of this family already, which is the most", SLUICE_DENY_MAX);
+		snprintf(why, len, "there are %u rules of this family already, which is the most",
+			 SLUICE_DENY_MAX);
 	else if (err)
 		snprintf(why, len, "cannot change the rules: %s", strerror(-err));
 	return err;

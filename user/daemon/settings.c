@@ -68,7 +68,8 @@ static bool serves_queue(const struct device *dev, uint32_t queue)
 }
 
 /* The CPUs of the mask, each fit to be a target. A count, or -EINVAL and why. */
-static int read_mask(const struct device *dev, const uint64_t *mask, uint32_t *cpu, char *why, size_t len)
+static int read_mask(const struct device *dev, const uint64_t *mask, uint32_t *cpu, char *why,
+		     size_t len)
 {
 	uint64_t online[MASK_WORDS];
 	int n = 0;
@@ -78,8 +79,8 @@ static int read_mask(const struct device *dev, const uint64_t *mask, uint32_t *c
 		if (!mask_has(mask, c))
 			continue;
 		if ((int)c >= libbpf_num_possible_cpus())
-			return invalid(why, len, "the mask has CPU %u, this machine has %d: the old mask stays", c,
-				       libbpf_num_possible_cpus());
+			return invalid(why, len, "the mask has CPU %u, this machine has %d CPUs: "
+				       "the old mask stays", c, libbpf_num_possible_cpus());
 		if (!mask_has(online, c))
 			return invalid(why, len, "CPU %u is not online: the old mask stays", c);
 		if (!has_worker(dev, c))
@@ -121,7 +122,8 @@ static uint32_t round_entries(uint32_t n)
 	return n ? entries : 0;
 }
 
-static int set_entries(struct device *dev, const struct sluice_ctl_msg *request, char *why, size_t len)
+static int set_entries(struct device *dev, const struct sluice_ctl_msg *request, char *why,
+		       size_t len)
 {
 	struct steer_config config = dev->steer.config;
 	struct rfs *rfs = &dev->engine->rfs;
@@ -129,8 +131,8 @@ static int set_entries(struct device *dev, const struct sluice_ctl_msg *request,
 	int err;
 
 	if (n > STEER_SOCK_FLOW_MAX)
-		return invalid(why, len, "%u entries are too many: %u is the most, as in Linux; the old table stays",
-			       n, STEER_SOCK_FLOW_MAX);
+		return invalid(why, len, "%u entries are too many: %u is the most, as in Linux; "
+			       "the old table stays", n, STEER_SOCK_FLOW_MAX);
 	config.sock_flow_entries = round_entries(n);
 	rfs_pause(rfs);
 	err = steer_reload(&dev->steer, &config, true);
@@ -162,7 +164,8 @@ void settings_mask(const uint64_t *mask, uint32_t nr, char *text, size_t len)
 		uint32_t bits = nr - chunk * 32 < 32 ? nr - chunk * 32 : 32;
 		uint32_t word = (uint32_t)(mask[chunk / 2] >> chunk % 2 * 32);
 
-		at += (size_t)snprintf(text + at, len - at, "%0*x%s", (int)(bits + 3) / 4, word, chunk ? "," : "");
+		at += (size_t)snprintf(text + at, len - at, "%0*x%s", (int)(bits + 3) / 4, word,
+				       chunk ? "," : "");
 	}
 }
 

@@ -7,7 +7,8 @@
 void rfs_record(const struct rfs *rfs, uint32_t hash, uint32_t cpu)
 {
 	/* (E) pairs with (F): the mask is this table's. */
-	uint32_t *table = __atomic_load_n(&rfs->sock_flow, __ATOMIC_ACQUIRE), *entry, val;
+	uint32_t *table = __atomic_load_n(&rfs->sock_flow, __ATOMIC_ACQUIRE);
+	uint32_t *entry, val;
 
 	if (!hash || !table)
 		return;

@@ -93,7 +93,8 @@ static int steer_clear(struct steer *s)
 }
 
 /* What is compiled into the program. */
-static void steer_set_options(struct steer_bpf *skel, const struct steer_config *config, uint32_t cpu_mask)
+static void steer_set_options(struct steer_bpf *skel, const struct steer_config *config,
+			      uint32_t cpu_mask)
 {
 	skel->rodata->hash_key[0] = config->hash_key[0];
 	skel->rodata->hash_key[1] = config->hash_key[1];
@@ -181,7 +182,7 @@ void steer_close(struct steer *s)
 	s->skel = NULL;
 }
 
-/* A table that is made anew, and the values of the options, are not shared with the program that runs. */
+/* Not the values of the options, nor a table that is made anew. */
 static int steer_share_maps(struct steer_bpf *skel, const struct steer_bpf *from, bool new_flows)
 {
 	struct bpf_map *map, *old;
@@ -413,7 +414,8 @@ int steer_deny_del(struct steer *s, const struct steer_prefix *prefix)
 	return bpf_map_delete_elem(bpf_map__fd(deny_map(s, prefix->ipv6)), &key);
 }
 
-int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool ipv6, uint32_t *counter)
+int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool ipv6,
+		    uint32_t *counter)
 {
 	struct sluice_deny6_key key = { .prefixlen = ipv6 ? 128 : 32 };
 	struct sluice_deny rule;
