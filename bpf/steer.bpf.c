@@ -2,10 +2,10 @@
 /*
  * steer.bpf.c - the XDP program at the head of the receive path:
  *
- *   parse -> rule -> flow hash -> target worker -> sequence number, rx_meta -> redirect
+ *   deny -> parse -> rule -> flow hash -> target worker -> sequence number, rx_meta -> redirect
  *
  * Every packet is counted under exactly one verdict. It is either redirected or
- * passed to the kernel unchanged, never dropped. IPv4 UDP is the straight line;
+ * passed to the kernel unchanged, and dropped only where a rule says so. IPv4 UDP is the straight line;
  * this program's CPU bounds the packet rate of the whole system.
  */
 #include <linux/bpf.h>
@@ -13,6 +13,7 @@
 #include <bpf/bpf_endian.h>
 #include <sluice/steer.h>
 
+#include "deny.h"
 #include "hash.h"
 #include "maps.h"
 #include "parse.h"
@@ -140,6 +141,8 @@ static __always_inline enum sluice_verdict decide(struct xdp_md *ctx, struct tar
 	struct parsed_l2 l2;
 	enum sluice_verdict v;
 
+	if (deny_families && deny_frame(data, end))
+		return SLUICE_XDP_DROP_DENY;
 	v = parse_eth(&l2, data, end);
 	if (v != SLUICE_XDP_REDIRECT)
 		return v;
@@ -170,6 +173,8 @@ int steer(struct xdp_md *ctx)
 	enum sluice_verdict v = decide(ctx, &t);
 
 	count(v);
+	if (deny_families && v == SLUICE_XDP_DROP_DENY)
+		return XDP_DROP;
 	if (v != SLUICE_XDP_REDIRECT)
 		return XDP_PASS;
 	return (int)bpf_redirect_map(&xsks_map, t.slot, XDP_PASS);

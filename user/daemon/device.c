@@ -121,11 +121,11 @@ static int device_open_queue(struct device *dev, uint32_t position, char *why, s
 static int device_steering(struct device *dev)
 {
 	const struct config *config = dev->config;
-	struct sluice_rps_map map = { 0 };
+	struct sluice_rps_map map;
 	int err;
 
+	steer_fill_rps(&map, config->cpu, config->nr_workers);
 	for (uint32_t w = 0; w < config->nr_workers; w++) {
-		map.cpus[map.len++] = (uint16_t)config->cpu[w];
 		err = steer_set_cpu_worker(&dev->steer, config->cpu[w], w);
 		if (err)
 			return err;

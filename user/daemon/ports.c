@@ -7,10 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A rule in the map `bind`. */
+struct exact {
+	struct sluice_addr addr;
+	uint32_t counter;
+};
+
 /* A port with attached sockets, and what is in effect for it. */
 struct port {
 	struct attached *first;
-	struct sluice_addr *exact;	/* addresses with a rule in the map `bind` */
+	struct exact *exact;
 	unsigned int nr_exact;
 	uint64_t judged;		/* signature of the kernel's sockets at the last judgement */
 	uint64_t seen;			/* the same, while ports_check() reads them */
@@ -22,7 +28,7 @@ struct port {
 struct plan {
 	struct udp_entry *entry;
 	unsigned int nr;
-	struct sluice_addr *exact;
+	struct exact *exact;	/* counters: see plan_counters() */
 	unsigned int nr_exact;
 	uint32_t flags;
 };
@@ -223,6 +229,15 @@ static uint32_t group_of(struct port *port, const struct attached *a)
 	return 0;
 }
 
+static struct exact *find_exact(struct exact *list, unsigned int n, const struct sluice_addr *addr)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		if (same_addr(&list[i].addr, addr))
+			return &list[i];
+	}
+	return NULL;
+}
+
 static void plan_add(struct plan *plan, struct port *port, struct attached *a)
 {
 	plan->entry[plan->nr++] = (struct udp_entry){
@@ -236,11 +251,8 @@ static void plan_add(struct plan *plan, struct port *port, struct attached *a)
 		return;
 	}
 	plan->flags |= SLUICE_PORT_EXACT;
-	for (unsigned int i = 0; i < plan->nr_exact; i++) {
-		if (same_addr(&plan->exact[i], &a->key.local))
-			return;
-	}
-	plan->exact[plan->nr_exact++] = a->key.local;
+	if (!find_exact(plan->exact, plan->nr_exact, &a->key.local))
+		plan->exact[plan->nr_exact++].addr = a->key.local;
 }
 
 /* Entries in the kernel's order: among equals the first one wins, as there. */
@@ -263,12 +275,29 @@ static bool plan_has(const struct plan *plan, const struct sock *sk)
 	return false;
 }
 
+/* A rule that stays keeps its counter, one that goes gives it back. */
+static void plan_counters(struct steer *steer, struct port *port, struct plan *plan)
+{
+	for (unsigned int i = 0; i < plan->nr_exact; i++) {
+		struct exact *old = find_exact(port->exact, port->nr_exact, &plan->exact[i].addr);
+
+		plan->exact[i].counter = old ? old->counter : steer_counter_get(steer, 1);
+		if (old)
+			old->counter = 0;
+	}
+	for (unsigned int i = 0; i < port->nr_exact; i++)
+		steer_counter_put(steer, port->exact[i].counter, 1);
+}
+
 static void set_exact(struct ports *ports, uint16_t number, struct port *port, struct plan *plan)
 {
+	struct steer *steer = &ports->dev->steer;
+
+	plan_counters(steer, port, plan);
 	for (unsigned int i = 0; i < port->nr_exact; i++)
-		steer_bind_del(&ports->dev->steer, &port->exact[i], htons(number));
+		steer_bind_del(steer, &port->exact[i].addr, htons(number));
 	for (unsigned int i = 0; i < plan->nr_exact; i++)
-		steer_bind_add(&ports->dev->steer, &plan->exact[i], htons(number));
+		steer_bind_add(steer, &plan->exact[i].addr, htons(number), plan->exact[i].counter);
 	free(port->exact);
 	port->exact = plan->exact;
 	port->nr_exact = plan->nr_exact;
@@ -277,8 +306,11 @@ static void set_exact(struct ports *ports, uint16_t number, struct port *port, s
 
 static bool exact_differs(const struct port *port, const struct plan *plan)
 {
-	return port->nr_exact != plan->nr_exact ||
-	       (plan->nr_exact && memcmp(port->exact, plan->exact, plan->nr_exact * sizeof(*plan->exact)));
+	for (unsigned int i = 0; i < plan->nr_exact && i < port->nr_exact; i++) {
+		if (!same_addr(&port->exact[i].addr, &plan->exact[i].addr))
+			return true;
+	}
+	return port->nr_exact != plan->nr_exact;
 }
 
 /* leaver: an attached socket that is not in the plan because it is being removed, or NULL. gen: read before the kernel was asked. */
@@ -307,6 +339,8 @@ static void put_into_effect(struct ports *ports, uint16_t number, struct port *p
 	}
 	port->active = plan->nr;
 	gate->action = SLUICE_ACT_XSK;
+	if (plan->flags & SLUICE_PORT_ANY && !gate->counter)
+		gate->counter = (uint16_t)steer_counter_get(&ports->dev->steer, 2);
 	__atomic_store_n(&gate->flags, plan->flags | (port->first ? SLUICE_PORT_WATCH : 0), __ATOMIC_RELEASE);
 	__atomic_store_n(&gate->open, plan->nr ? gen : 0, __ATOMIC_RELEASE);
 }
@@ -409,6 +443,8 @@ static void port_remove(struct ports *ports, struct attached *a)
 	a->installed = false;
 	if (port->first)
 		return;
+	steer_counter_put(&ports->dev->steer, ports->dev->steer.port[a->port].counter, 2);
+	ports->dev->steer.port[a->port].counter = 0;
 	free(port->exact);
 	free(port);
 	ports->port[a->port] = NULL;
@@ -529,4 +565,23 @@ struct attached *ports_find(const struct ports *ports, uint16_t port, uint64_t c
 	struct attached *a = ports->port[port] ? find_cookie(ports->port[port]->first, cookie) : NULL;
 
 	return a && a->state != SLUICE_LANE_GONE ? a : NULL;
+}
+
+bool ports_takes(const struct attached *a, bool ipv6)
+{
+	return ipv6 ? takes_v6(&a->key) : takes_v4(&a->key);
+}
+
+uint32_t ports_counter(const struct ports *ports, const struct attached *a, bool ipv6)
+{
+	const struct port *port = ports->port[a->port];
+	uint32_t any = ports->dev->steer.port[a->port].counter;
+	const struct exact *exact;
+
+	if (!port)
+		return 0;
+	if (is_any(&a->key.local))
+		return any ? any + ipv6 : 0;
+	exact = find_exact(port->exact, port->nr_exact, &a->key.local);
+	return exact ? exact->counter : 0;
 }
