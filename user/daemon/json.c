@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
 #include "daemon/json.h"
 
-#include <arpa/inet.h>
 #include <string.h>
+
+#include "engine/addr.h"
 
 void put_u64(json_object *o, const char *key, uint64_t value)
 {
@@ -16,14 +17,13 @@ void put_text(json_object *o, const char *key, const char *value)
 
 void put_addr(json_object *o, const char *key, const struct sluice_addr *addr, bool ipv6)
 {
-	char text[INET6_ADDRSTRLEN] = "*";
-	bool v4 = !addr->w[0] && !addr->w[1] && addr->w[2] == htonl(0xffff);
+	char text[INET6_ADDRSTRLEN] = "";
 
-	if (v4)
+	if (addr_is_v4(addr))
 		inet_ntop(AF_INET, &addr->w[3], text, sizeof(text));
-	else if (addr->w[0] | addr->w[1] | addr->w[2] | addr->w[3])
-		inet_ntop(AF_INET6, addr, text, sizeof(text));
-	else
+	else if (addr_is_any(addr))
 		strcpy(text, ipv6 ? "::" : "0.0.0.0");
+	else
+		inet_ntop(AF_INET6, addr, text, sizeof(text));
 	put_text(o, key, text);
 }
