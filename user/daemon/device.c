@@ -256,7 +256,7 @@ int device_open(struct device *dev, const struct config *config, const struct de
 {
 	int err;
 
-	*dev = (struct device){ .config = config, .info = *info, .steer.link_fd = -1 };
+	*dev = (struct device){ .config = config, .info = *info, .steer = { .link_fd = -1, .first_fd = -1 } };
 	if (info->mtu + ETH_AND_VLAN + FRAME_HEADROOM > 4096) {
 		snprintf(why, len, "MTU %u of %s is too large for one frame: set it to %u or less", info->mtu,
 			 config->ifname, 4096 - ETH_AND_VLAN - FRAME_HEADROOM);

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/membarrier.h>
 #include <netinet/in.h>
@@ -108,15 +109,19 @@ int steer_open(struct steer *s, const struct steer_config *config)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
 
-	*s = (struct steer){ .config = *config, .link_fd = -1 };
+	*s = (struct steer){ .config = *config, .link_fd = -1, .first_fd = -1 };
 	if (cpus < 0)
 		return cpus;
 	if (cpus > SLUICE_MAX_CPUS || !config->nr_queues || config->nr_queues > SLUICE_MAX_QUEUES)
 		return -EINVAL;
 	s->cpu_mask = roundup_pow_of_two((uint32_t)cpus) - 1;
-	s->skel = steer_bpf__open();
-	if (!s->skel)
-		return -errno;
+	s->first_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	s->skel = s->first_fd < 0 ? NULL : steer_bpf__open();
+	if (!s->skel) {
+		err = -errno;
+		steer_close(s);
+		return err;
+	}
 	steer_set_options(s->skel, config, s->cpu_mask);
 	err = steer_size_maps(s->skel, config);
 	if (!err)
@@ -170,6 +175,9 @@ static void steer_unpin(struct steer *s)
 void steer_close(struct steer *s)
 {
 	steer_detach(s);
+	if (s->first_fd >= 0)
+		close(s->first_fd);
+	s->first_fd = -1;
 	if (!s->skel)
 		return;
 	steer_unpin(s);
@@ -256,7 +264,11 @@ int steer_attach(struct steer *s)
 
 	if (fd < 0)
 		return fd;
-	s->link_fd = fd;
+	s->link_fd = dup3(fd, s->first_fd, O_CLOEXEC);
+	close(fd);
+	if (s->link_fd < 0)
+		return -errno;
+	s->first_fd = -1;
 	return 0;
 }
 

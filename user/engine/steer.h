@@ -7,6 +7,9 @@
  *
  * Ownership: struct steer owns the program, its maps, the attachment (a
  * bpf_link, so it goes away with the process, however that ends) and the pins.
+ * Of a process that dies the kernel closes the lowest descriptor first, and waits
+ * at each AF_XDP socket; so that traffic is not steered to sockets half gone, the
+ * link has a lower number than what is opened after steer_open().
  * Threads: the control thread only, but for the mmapped words, each of which
  * says who writes it.
  */
@@ -52,6 +55,7 @@ struct steer {
 	struct steer_config config;
 	uint32_t cpu_mask;
 	int link_fd;
+	int first_fd;			/* keeps a low number for link_fd; -1 once that has it */
 	char pins[64];			/* directory of the pins; "" when there are none */
 	struct sluice_port *port;	/* [65536] mmapped bind_port: gen is the guard's, all else ours */
 	uint32_t *sock_flow;		/* mmapped rps_sock_flow, written by workers (rfs.h); NULL: off */
