@@ -32,6 +32,9 @@ const volatile __u8 dev_flows = 0;		/* queues may have an rps_dev_flow; 0: no RF
 const volatile __u32 backlog_half = 0;		/* half of a target's ring; 0: no limits */
 const volatile __u32 flow_limit_len = 0;	/* buckets per target; 0: no flow limit */
 
+/* Families with deny rules (SLUICE_DENY_4, SLUICE_DENY_6): no other's trie is looked at. */
+const volatile __u8 deny_families = 0;
+
 /* The device's own address, kept current by user space. */
 __u8 dev_mac[6] __attribute__((aligned(8))) = {};
 
@@ -59,6 +62,29 @@ struct limit_buckets {
 struct vlan_table {
 	__u32 ifindex[SLUICE_VLAN_IDS];
 };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SLUICE_DENY_MAX);
+	__type(key, struct sluice_deny4_key);
+	__type(value, struct sluice_deny);
+} deny4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SLUICE_DENY_MAX);
+	__type(key, struct sluice_deny6_key);
+	__type(value, struct sluice_deny);
+} deny6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLUICE_RULE_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} rule_count SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -27,12 +27,23 @@ static __always_inline int gate_is_open(const struct sluice_port *p)
 	return (__u32)both == (__u32)(both >> 32);
 }
 
+static __always_inline void rule_matched(__u32 counter)
+{
+	__u64 *n = bpf_map_lookup_elem(&rule_count, &counter);
+
+	if (n)
+		++*n;
+}
+
 static __always_inline int bind_allows(const struct sluice_addr *daddr, __be16 dport)
 {
 	struct sluice_bind_key key = { .addr = *daddr, .port = dport, .proto = IPPROTO_UDP };
 	const struct sluice_bind *rule = bpf_map_lookup_elem(&bind, &key);
 
-	return rule && rule->action == SLUICE_ACT_XSK;
+	if (!rule || rule->action != SLUICE_ACT_XSK)
+		return 0;
+	rule_matched(rule->counter);
+	return 1;
 }
 
 /* any: the kind of rule for any address that fits the packet, SLUICE_PORT_ANY4 or ANY6. */
@@ -44,8 +55,10 @@ static __always_inline enum sluice_verdict rule_check(const struct sluice_addr *
 
 	if (flags & SLUICE_PORT_EXACT && bind_allows(daddr, dport))
 		return SLUICE_XDP_REDIRECT;
-	if (flags & any && p->action == SLUICE_ACT_XSK && bpf_map_lookup_elem(&local_addr, daddr))
+	if (flags & any && p->action == SLUICE_ACT_XSK && bpf_map_lookup_elem(&local_addr, daddr)) {
+		rule_matched((__u32)p->counter + (any == SLUICE_PORT_ANY6));
 		return SLUICE_XDP_REDIRECT;
+	}
 	return SLUICE_XDP_PASS_ADDR;
 }
 

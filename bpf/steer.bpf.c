@@ -2,11 +2,12 @@
 /*
  * steer.bpf.c - the XDP program at the head of the receive path:
  *
- *   parse -> rule -> flow hash -> target worker (RPS, RFS, switch rule) -> limits
- *         -> sequence number, rx_meta -> redirect
+ *   deny -> parse -> rule -> flow hash -> target worker (RPS, RFS, switch rule) -> limits
+ *        -> sequence number, rx_meta -> redirect
  *
  * Every packet is counted under exactly one verdict. It is either redirected or
- * passed to the kernel unchanged; only the flow limit, when on, drops. IPv4 UDP is the straight line;
+ * passed to the kernel unchanged, and dropped only where a rule or the flow limit says so.
+ * IPv4 UDP is the straight line;
  * this program's CPU bounds the packet rate of the whole system.
  */
 #include <linux/bpf.h>
@@ -14,6 +15,7 @@
 #include <bpf/bpf_endian.h>
 #include <sluice/steer.h>
 
+#include "deny.h"
 #include "dev_flow.h"
 #include "hash.h"
 #include "limit.h"
@@ -161,6 +163,8 @@ static __always_inline enum sluice_verdict decide(struct xdp_md *ctx, struct tar
 	struct parsed_l2 l2;
 	enum sluice_verdict v;
 
+	if (deny_families && deny_frame(data, end))
+		return SLUICE_XDP_DROP_DENY;
 	v = parse_eth(&l2, data, end);
 	if (v != SLUICE_XDP_REDIRECT)
 		return v;
@@ -191,11 +195,11 @@ int steer(struct xdp_md *ctx)
 	enum sluice_verdict v = decide(ctx, &t);
 
 	count(v);
-	if (v == SLUICE_XDP_DROP_FLOW_LIMIT)
+	if (v == SLUICE_XDP_REDIRECT)
+		return (int)bpf_redirect_map(&xsks_map, t.slot, XDP_PASS);
+	if (v == SLUICE_XDP_DROP_DENY || v == SLUICE_XDP_DROP_FLOW_LIMIT)
 		return XDP_DROP;
-	if (v != SLUICE_XDP_REDIRECT)
-		return XDP_PASS;
-	return (int)bpf_redirect_map(&xsks_map, t.slot, XDP_PASS);
+	return XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -2,7 +2,8 @@
 /*
  * steer.h - the map ABI between the XDP program (bpf/) and user space.
  *
- *   NIC rx queue q --> bind_port / bind / local_addr   is it for an attached socket?
+ *   NIC rx queue q --> deny4 / deny6                   may its source send to us at all?
+ *                  --> bind_port / bind / local_addr   is it for an attached socket?
  *                  --> flow hash
  *                  --> rps_sock_flow[hash & mask]      the CPU where the flow is consumed
  *                      else rps_map[q]                 a CPU by hash
@@ -12,7 +13,7 @@
  *
  * Ownership: the daemon creates every map and writes every rule; the XDP
  * program writes flow_tail, flow_room, rps_dev_flow, the maps of the flow limit,
- * softnet_stat and rx_meta; the guard programs write only sluice_port.gen. Workers
+ * softnet_stat, rule_count and rx_meta; the guard programs write only sluice_port.gen. Workers
  * write flow_head, heartbeat and rps_sock_flow. Included by BPF programs and by
  * user space: no other header than linux/types.h, no functions.
  *
@@ -127,6 +128,32 @@ enum sluice_action {
 };
 
 /*
+ * deny4, deny6: LPM tries on the source address; what matches is dropped, whatever
+ * its protocol, if the frame is for the device's MAC address or a group's. Looked at
+ * only by a program that was loaded with rules there to be looked at.
+ */
+#define SLUICE_DENY_MAX 8192	/* rules per family */
+#define SLUICE_DENY_4 0x1u	/* families, in settings of the program */
+#define SLUICE_DENY_6 0x2u
+struct sluice_deny4_key {
+	__u32 prefixlen;	/* 0..32 */
+	__u32 addr;
+};
+struct sluice_deny6_key {
+	__u32 prefixlen;	/* 0..128 */
+	__u32 addr[4];
+};
+struct sluice_deny {
+	__u32 counter;		/* in rule_count */
+};
+
+/*
+ * rule_count, per-CPU array of __u64: packets that a rule matched. Rules name their
+ * counter; 0 belongs to none and takes what is not counted by rule.
+ */
+#define SLUICE_RULE_COUNTERS 32768
+
+/*
  * bind_port, array indexed by UDP port (host order): the first thing looked at
  * for a datagram, and the gate that closes at once when anything about the
  * sockets on that port changes.
@@ -149,7 +176,8 @@ struct sluice_port {
 	__u32 gen;
 	__u32 open;
 	__u32 flags;
-	__u32 action;	/* enum sluice_action of the ANY rules */
+	__u16 action;	/* enum sluice_action of the ANY rules */
+	__u16 counter;	/* of the ANY4 rule in rule_count; the ANY6 rule's is the next one */
 };
 
 /* bind, hash: rules for one local address. The address is local when the daemon inserts it. */
@@ -161,6 +189,7 @@ struct sluice_bind_key {
 };
 struct sluice_bind {
 	__u32 action;
+	__u32 counter;	/* in rule_count */
 };
 
 /* local_addr, hash: struct sluice_addr -> ifindex, unicast addresses of this host but loopback. */
@@ -180,6 +209,7 @@ struct sluice_bind {
 	X(PASS_PORT, "pass_port", "no rule for the port, or its gate shut") \
 	X(PASS_ADDR, "pass_addr", "destination address has no rule")        \
 	X(PASS_TARGET, "pass_target", "no worker has a socket for it")      \
+	X(DROP_DENY, "drop_deny", "source address is denied")               \
 	X(PASS_STALLED, "pass_stalled", "its worker does not run")          \
 	X(DROP_FLOW_LIMIT, "drop_flow_limit", "backlog above half, mostly of this flow")
 

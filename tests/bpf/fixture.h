@@ -39,6 +39,8 @@
 #define SOCK_FLOWS 256u
 #define DEV_FLOWS 64u	/* per queue */
 #define TEST_PORT 5000
+#define ANY_COUNTER 1	/* of the ANY4 rules; 2 is the ANY6 rules' */
+#define BIND_COUNTER 3	/* of rules for one address */
 #define UMEM_FRAMES 64u
 #define UMEM_FRAME 2048u
 
@@ -73,10 +75,11 @@ struct fixture_opts {
 	int dev_flows;		/* every queue has DEV_FLOWS entries */
 	__u32 half;		/* of a target's ring */
 	__u32 limit_len;
+	__u8 deny;
 };
 
 struct result {
-	int ret;			/* XDP_PASS, XDP_REDIRECT */
+	int ret;			/* XDP_PASS, XDP_REDIRECT, XDP_DROP */
 	int has_meta;
 	struct sluice_rx_meta meta;
 	__u32 len;			/* of the packet, without metadata */
@@ -163,6 +166,7 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	skel->rodata->dev_flows = o->dev_flows != 0;
 	skel->rodata->backlog_half = o->half;
 	skel->rodata->flow_limit_len = o->limit_len;
+	skel->rodata->deny_families = o->deny;
 	bpf_map__set_max_entries(skel->maps.rps_map, QUEUES);
 	bpf_map__set_max_entries(skel->maps.xsks_map, SLOTS);
 	bpf_map__set_max_entries(skel->maps.flow_tail, QUEUES);
@@ -271,7 +275,7 @@ static inline void set_bind(struct fixture *f, const __u8 *addr, int version, __
 {
 	struct sluice_bind_key k = { .addr = mapped(addr, version), .port = htons(port),
 				     .proto = IPPROTO_UDP };
-	struct sluice_bind b = { .action = action };
+	struct sluice_bind b = { .action = action, .counter = BIND_COUNTER };
 
 	if (action)
 		map_set(f->skel->maps.bind, &k, &b);
@@ -279,10 +283,39 @@ static inline void set_bind(struct fixture *f, const __u8 *addr, int version, __
 		map_del(f->skel->maps.bind, &k);
 }
 
+/* addr: network order; len: of the prefix; counter 0 takes the rule out. */
+static inline void set_deny(struct fixture *f, const __u8 *addr, int version, __u32 len,
+			    __u32 counter)
+{
+	const struct bpf_map *m = version == 6 ? f->skel->maps.deny6 : f->skel->maps.deny4;
+	struct sluice_deny6_key k = { .prefixlen = len };
+	struct sluice_deny rule = { .counter = counter };
+
+	memcpy(k.addr, addr, version == 6 ? 16 : 4);
+	if (counter)
+		map_set(m, &k, &rule);
+	else
+		map_del(m, &k);
+}
+
+static inline __u64 rule_count(const struct fixture *f, __u32 counter)
+{
+	int cpus = libbpf_num_possible_cpus();
+	__u64 sum = 0, *all = calloc((size_t)cpus, sizeof(*all));
+
+	assert_non_null(all);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(f->skel->maps.rule_count), &counter, all), 0);
+	for (int c = 0; c < cpus; c++)
+		sum += all[c];
+	free(all);
+	return sum;
+}
+
 static inline void set_port(struct fixture *f, __u16 port, __u32 flags)
 {
 	f->ports[port] = (struct sluice_port){ .flags = SLUICE_PORT_WATCH | flags,
-					       .action = SLUICE_ACT_XSK };
+					       .action = SLUICE_ACT_XSK,
+					       .counter = ANY_COUNTER };
 }
 
 static inline void fixture_open(struct fixture *f, const struct host *h,
@@ -380,6 +413,13 @@ static inline enum sluice_verdict verdict_since(const struct fixture *f,
 	return (enum sluice_verdict)found;
 }
 
+static inline int action_of(enum sluice_verdict v)
+{
+	if (v == SLUICE_XDP_DROP_DENY || v == SLUICE_XDP_DROP_FLOW_LIMIT)
+		return XDP_DROP;
+	return v == SLUICE_XDP_REDIRECT ? XDP_REDIRECT : XDP_PASS;
+}
+
 static inline enum sluice_verdict verdict_of(const struct fixture *f, const void *data, __u32 len,
 					     __u32 queue)
 {
@@ -387,8 +427,7 @@ static inline enum sluice_verdict verdict_of(const struct fixture *f, const void
 	struct result r = run_on(f, data, len, queue);
 	enum sluice_verdict v = verdict_since(f, &before);
 
-	assert_int_equal(r.ret, v == SLUICE_XDP_REDIRECT ? XDP_REDIRECT :
-				v == SLUICE_XDP_DROP_FLOW_LIMIT ? XDP_DROP : XDP_PASS);
+	assert_int_equal(r.ret, action_of(v));
 	assert_int_equal(r.has_meta, v == SLUICE_XDP_REDIRECT);
 	assert_int_equal(r.len, len);
 	assert_memory_equal(r.data, data, len);

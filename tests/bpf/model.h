@@ -17,6 +17,8 @@
 #define M_ADDRS 8u	/* addresses that occur: even ones IPv4, odd ones IPv6 */
 #define M_PORTS 4u
 #define M_VIDS 4u
+#define M_DENY 16u
+#define M_DENY_COUNTER 100u	/* of the first one */
 
 struct model {
 	__u8 mac[6];
@@ -28,6 +30,11 @@ struct model {
 	__u16 vid[M_VIDS];
 	__u32 vlan[M_VIDS];			/* ifindex */
 	struct model_order o;
+	struct {
+		bool on;
+		__u32 len;
+		__u64 matched;
+	} deny[M_DENY];				/* prefixes of addr[d % M_ADDRS] */
 };
 
 struct outcome {
@@ -134,13 +141,55 @@ static inline enum sluice_verdict model_rule(const struct model *m, const __u8 *
 	return SLUICE_XDP_PASS_ADDR;
 }
 
+static inline bool model_in_prefix(const __u8 *addr, const __u8 *prefix, __u32 len)
+{
+	for (__u32 i = 0; i < len; i++)
+		if ((addr[i / 8] ^ prefix[i / 8]) >> (7 - i % 8) & 1)
+			return false;
+	return true;
+}
+
+/* The rule of the longest prefix that the source is in, or -1. */
+static inline int model_deny(const struct model *m, const __u8 *b, __u32 len)
+{
+	__u32 l3 = 14, best = 0;
+	int found = -1, version, tags = 0;
+	const __u8 *saddr;
+
+	if (!(b[0] & 1) && memcmp(b, m->mac, 6))
+		return -1;
+	for (; tags < 2 && (get16(b + l3 - 2) == 0x8100 || get16(b + l3 - 2) == 0x88a8); tags++) {
+		l3 += 4;
+		if (len < l3)
+			return -1;
+	}
+	version = get16(b + l3 - 2) == 0x0800 ? 4 : get16(b + l3 - 2) == 0x86dd ? 6 : 0;
+	if (!version || len < l3 + (version == 4 ? 20 : 40))
+		return -1;
+	saddr = b + l3 + (version == 4 ? 12 : 8);
+	for (unsigned int d = 0; d < M_DENY; d++) {
+		if (!m->deny[d].on || (d % 2 ? 6 : 4) != version || m->deny[d].len < best ||
+		    !model_in_prefix(saddr, m->addr[d % M_ADDRS], m->deny[d].len))
+			continue;
+		found = (int)d;
+		best = m->deny[d].len;
+	}
+	return found;
+}
+
 static inline struct outcome model_decide(struct model *m, const __u8 *b, __u32 len, __u32 queue)
 {
 	struct outcome o = { 0 };
 	const __u8 *saddr, *daddr;
 	__u32 l3 = 0, l4;
-	int version = model_link(m, b, len, &l3, &o.verdict);
+	int version, deny = model_deny(m, b, len);
 
+	if (deny >= 0) {
+		m->deny[deny].matched++;
+		o.verdict = SLUICE_XDP_DROP_DENY;
+		return o;
+	}
+	version = model_link(m, b, len, &l3, &o.verdict);
 	if (!version)
 		return o;
 	l4 = model_network(b, len, l3, version, &o.verdict);

@@ -56,7 +56,7 @@ static void change_gate(struct world *w)
 	struct sluice_port *g = &w->m.gate[p];
 
 	g->flags = SLUICE_PORT_WATCH | pick_flags(w);
-	g->action = pick_action(w);
+	g->action = (__u16)pick_action(w);
 	g->gen = (__u32)rnd(&w->rng);
 	g->open = below(w, 6) ? g->gen : g->gen - 1;
 	w->f.ports[w->m.port[p]] = *g;
@@ -94,9 +94,26 @@ static void change_worker(struct world *w)
 	}
 }
 
+/*
+ * Prefixes of one family all differ in length, so that none replaces another. Mostly
+ * none is there, or little else would be tested.
+ */
+static void change_deny(struct world *w)
+{
+	__u32 d = below(w, M_DENY);
+	int version = d % 2 ? 6 : 4;
+
+	w->m.deny[d].on = !below(w, 8);
+	set_deny(&w->f, w->m.addr[d % M_ADDRS], version, w->m.deny[d].len,
+		 w->m.deny[d].on ? M_DENY_COUNTER + d : 0);
+}
+
 static void change_state(struct world *w)
 {
-	switch (below(w, 6)) {
+	switch (below(w, 7)) {
+	case 6:
+		change_deny(w);
+		break;
 	case 0:
 		change_vlan(w);
 		break;
@@ -193,7 +210,7 @@ static void step(struct world *w)
 	assert_int_equal(r.len, p.len);
 	assert_memory_equal(r.data, p.b, p.len);
 	assert_int_equal(r.has_meta, o.verdict == SLUICE_XDP_REDIRECT);
-	assert_int_equal(r.ret, r.has_meta ? XDP_REDIRECT : XDP_PASS);
+	assert_int_equal(r.ret, action_of(o.verdict));
 	if (r.has_meta) {
 		__u32 slot = queue * SLUICE_MAX_WORKERS + o.worker;
 
@@ -212,7 +229,8 @@ static void world_init(struct world *w, const struct host *h, __u32 sock_flow_ma
 	static const __u16 ports[M_PORTS] = { 53, 5000, 32768, 65535 };
 	static const __u16 vids[M_VIDS] = { 1, 5, 2048, 4094 };
 	const struct fixture_opts o = { .sock_flow_mask = sock_flow_mask, .cpu_mask = CPU_MASK,
-					.dev_flows = sock_flow_mask != 0 };
+					.dev_flows = sock_flow_mask != 0,
+					.deny = SLUICE_DENY_4 | SLUICE_DENY_6 };
 
 	memset(w, 0, sizeof(*w));
 	fixture_open(&w->f, h, &o);
@@ -226,6 +244,8 @@ static void world_init(struct world *w, const struct host *h, __u32 sock_flow_ma
 	for (__u32 a = 0; a < M_ADDRS; a++)
 		for (__u32 i = 0; i < (a % 2 ? 16u : 4u); i++)
 			w->m.addr[a][i] = (__u8)rnd(&w->rng);
+	for (__u32 d = 0; d < M_DENY; d++)
+		w->m.deny[d].len = d < M_ADDRS ? 2 + d : d % 2 ? 97 + d : 17 + d / 2;
 	for (int i = 0; i < 500; i++)
 		change_state(w);
 }
@@ -247,6 +267,8 @@ static void run_world(const struct host *h, __u32 sock_flow_mask)
 		step(w);
 	}
 	model_order_check(&w->m.o, &w->f);
+	for (__u32 d = 0; d < M_DENY; d++)
+		assert_int_equal(rule_count(&w->f, M_DENY_COUNTER + d), w->m.deny[d].matched);
 	/* A verdict that hardly occurred was hardly tested. Those of the limits are test_order.c's. */
 	for (int v = 0; v < SLUICE_XDP_VERDICTS; v++) {
 		print_message("%-12s %llu\n", names[v], (unsigned long long)w->stat.verdict[v]);

@@ -44,6 +44,8 @@ static unsigned int descriptors_of(uint16_t type)
 	case SLUICE_CTL_DETACH:
 	case SLUICE_CTL_STOP:
 	case SLUICE_CTL_QUERY:
+	case SLUICE_CTL_RULE:
+	case SLUICE_CTL_RPS:
 		return 0;
 	default:
 		return UINT32_MAX;

@@ -26,7 +26,7 @@ for workers in 1 2; do
 	list=1
 	[ $workers = 1 ] || list=0,1
 	fresh 4
-	daemon --workers $list
+	daemon --workers $list --ring 16384
 	for addr in "$TB_B4" "$TB_B6"; do
 		for sizes in 24-64 24-1400; do
 			for how in "" -P; do

@@ -32,7 +32,7 @@ handled_there()
 }
 
 tb_up 2
-daemon --workers 0,1
+daemon --workers 0,1 --ring 16384
 tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --cpu 0 -t 60 -j
 eventually serves $PORT || fail "not attached"
 generate gen --dst "$TB_B4" --dport $PORT --flows 64 --size 64 --cpus 0,1 --rate 50000 --time 60

@@ -26,16 +26,18 @@ grows()
 # ROUND SIGNAL
 round()
 {
-	local before killed took
+	local before killed gone took
 	daemon --workers 0,1
 	receive recv -p 7000 -t 30 -R
 	eventually serves 7000 1 || fail "round $1: nothing through the lane"
 	before=$(by_kernel)
 	killed=$(date +%s%N)
 	tb_stop sluiced "$2" 2>/dev/null
+	gone=$(($(date +%s%N) - killed))
 	eventually grows "$before" || fail "round $1: no traffic after SIG$2"
 	took=$((($(date +%s%N) - killed) / 1000000))
-	[ $took -lt 1000 ] || fail "round $1: traffic was back $took ms after SIG$2"
+	[ $took -lt 1000 ] || fail "round $1: traffic was back $took ms after SIG$2, of which" \
+		"the daemon took $((gone / 1000000)) to end"
 	if ip -n "$TB_B" link show dev "$TB_BDEV" | grep -q xdp; then
 		fail "round $1: XDP is still attached"
 	fi

@@ -13,7 +13,7 @@ need_cpus 2
 ROUNDS=${ROUNDS:-100}
 
 tb_up 2
-daemon --workers 0,1
+daemon --workers 0,1 --ring 16384
 receive keeper -p 7001 -t 170 -R
 sending send -d "$TB_B4" -p 7000,7001 -f 16 -r 10000 -n 4000000 -s 24-1400
 

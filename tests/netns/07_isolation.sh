@@ -13,7 +13,7 @@ need_cpus 2
 COUNT=100000
 
 tb_up 2
-daemon --workers 0,1
+daemon --workers 0,1 --ring 16384
 receive one -p 7000,7002 -n $((COUNT / 2)) -t 20 -R
 receive two -p 7001,7003 -n $((COUNT / 2)) -t 20 -R -P
 sent=$(send -d "$TB_B4" -p 7000,7001,7002,7003 -f 32 -n $COUNT -s 24-1400 -b 10 -r 50000)

@@ -16,6 +16,7 @@ more_addresses
 daemon --workers 0
 
 rc=0
+# shellcheck disable=SC2046
 tb_exec "$TB_B" "$TOOLS/takeover" "$TB_BDEV" "/run/netns/$TB_A" $(settle_ms) || rc=1
 conserved
 tb_exec "$TB_B" "$TOOLS/refusals" "$TB_BDEV" "/run/netns/$TB_A" || rc=1

@@ -8,7 +8,7 @@
 need_cpus 2
 
 tb_up 2
-daemon --workers 0,1
+daemon --workers 0,1 --ring 16384
 receive good -p 7300 -t 170 -R
 sending send -d "$TB_B4" -p 7300,7301 -f 16 -n 4000000 -r 20000 -s 24-600
 rc=0

@@ -29,6 +29,7 @@
 #define MAX_PORTS 16
 #define MAX_FLOWS 1024
 #define BATCH 64
+#define LANE_BYTES (16u << 20) /* some 100 ms at the tests' rates */
 
 struct port {
 	uint16_t num;
@@ -185,7 +186,10 @@ static void run(struct receiver *rx)
 
 static void open_port(const struct receiver *rx, struct port *p)
 {
-	struct sluice_opts opts = { .flags = rx->require ? SLUICE_REQUIRE : 0 };
+	struct sluice_opts opts = {
+		.flags = rx->require ? SLUICE_REQUIRE : 0,
+		.lane_bytes = LANE_BYTES,
+	};
 	struct sockaddr_in6 s6 = { .sin6_family = AF_INET6, .sin6_port = htons(p->num) };
 	struct sockaddr_in s4 = { .sin_family = AF_INET, .sin_port = htons(p->num) };
 	int v4 = inet_pton(AF_INET, rx->addr, &s4.sin_addr) == 1;

@@ -10,5 +10,8 @@ extern const struct command cmd_gen;
 extern const struct command cmd_stat;
 extern const struct command cmd_sock;
 extern const struct command cmd_flow;
+extern const struct command cmd_rule;
+extern const struct command cmd_rps;
+extern const struct command cmd_explain;
 
 #endif

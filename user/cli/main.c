@@ -8,7 +8,7 @@
 #include "cli/out.h"
 
 static const struct command *const commands[] = {
-	&cmd_stat, &cmd_sock, &cmd_flow, &cmd_recv, &cmd_gen,
+	&cmd_stat, &cmd_sock, &cmd_flow, &cmd_rule, &cmd_rps, &cmd_explain, &cmd_recv, &cmd_gen,
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -17,7 +17,7 @@ static void usage(FILE *f)
 {
 	fputs("Usage: sluice [-j] COMMAND [OPTION...]\n\n", f);
 	for (size_t i = 0; i < NCOMMANDS; i++)
-		fprintf(f, "  %-6s %s\n", commands[i]->name, commands[i]->summary);
+		fprintf(f, "  %-7s %s\n", commands[i]->name, commands[i]->summary);
 	fputs("\n-j: JSON. `sluice COMMAND --help` for the options of one; -V: version.\n", f);
 }
 

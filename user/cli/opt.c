@@ -207,6 +207,18 @@ static const struct opt *find(const struct command *c, int value)
 	return NULL;
 }
 
+static int take_words(const struct command *c, int argc, char **argv, struct opt_words *words)
+{
+	for (; optind < argc; optind++) {
+		if (words->n == OPT_WORDS) {
+			opt_usage(c->name, "`%s` is one word too many", argv[optind]);
+			return -ECANCELED;
+		}
+		words->v[words->n++] = argv[optind];
+	}
+	return 0;
+}
+
 int opt_parse(const struct command *c, int argc, char **argv, void *conf, int *status)
 {
 	struct option longs[OPT_MAX + 2];
@@ -223,6 +235,9 @@ int opt_parse(const struct command *c, int argc, char **argv, void *conf, int *s
 		if (!o || store(c, o, optarg, conf))
 			return -ECANCELED;
 	}
+	*status = 2;
+	if (c->takes_words)
+		return take_words(c, argc, argv, (struct opt_words *)((char *)conf + c->words));
 	if (optind < argc && c->verb && !strcmp(argv[optind], c->verb))
 		optind++;
 	if (optind < argc) {

@@ -25,9 +25,19 @@ struct opt {
 	const char *help;
 };
 
+#define OPT_WORDS 12
+
+/* What is no option on a command line, in its order. */
+struct opt_words {
+	size_t n;
+	const char *v[OPT_WORDS];
+};
+
 struct command {
 	const char *name;
 	const char *verb;	/* optional second word; NULL: none */
+	bool takes_words;	/* any words, into the struct opt_words at offset words; no verb then */
+	size_t words;
 	const char *summary;
 	const char *args;	/* what --help shows after the name */
 	const struct opt *opts;

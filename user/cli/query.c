@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
-/* query.c - the client side of SLUICE_CTL_QUERY. */
+/* query.c - the client side of sluice/control.h, but for lanes. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -125,7 +125,8 @@ static int receive(int sock, struct sluice_ctl_msg *msg, int *fd)
 	    msg->version != SLUICE_CTL_VERSION || msg->id != QUERY_ID ||
 	    (msg->type == SLUICE_CTL_ANSWER) != (*fd >= 0))
 		return -EPROTO;
-	return msg->type == SLUICE_CTL_ANSWER || msg->type == SLUICE_CTL_REFUSED ? 0 : -EPROTO;
+	return msg->type == SLUICE_CTL_ANSWER || msg->type == SLUICE_CTL_DONE ||
+	       msg->type == SLUICE_CTL_REFUSED ? 0 : -EPROTO;
 }
 
 static int parse_document(int fd, struct json_object **doc)
@@ -182,30 +183,36 @@ static int explain(const char *command, const char *dev, int err)
 	return -1;
 }
 
-int query_daemon(const char *command, const char *dev, enum sluice_ctl_query what,
-		 struct json_object **doc)
+int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
+		   struct json_object **doc)
 {
-	struct sluice_ctl_msg msg = {
-		.magic = SLUICE_CTL_MAGIC,
-		.version = SLUICE_CTL_VERSION,
-		.type = SLUICE_CTL_QUERY,
-		.id = QUERY_ID,
-		.u.query.what = what,
-	};
 	int sock = connect_daemon(dev), fd = -1, err;
 
 	if (sock < 0)
 		return explain(command, dev, sock);
-	err = send(sock, &msg, sizeof(msg), MSG_NOSIGNAL) < 0 ? -errno : receive(sock, &msg, &fd);
-	if (!err && msg.type == SLUICE_CTL_REFUSED) {
-		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT, msg.u.refused.text);
+	msg->magic = SLUICE_CTL_MAGIC;
+	msg->version = SLUICE_CTL_VERSION;
+	msg->id = QUERY_ID;
+	err = send(sock, msg, sizeof(*msg), MSG_NOSIGNAL) < 0 ? -errno : receive(sock, msg, &fd);
+	if (!err && msg->type == SLUICE_CTL_REFUSED) {
+		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT, msg->u.refused.text);
 		close(sock);
 		return -1;
 	}
-	if (!err)
+	if (!err && (msg->type == SLUICE_CTL_ANSWER) != !!doc)
+		err = -EPROTO;
+	if (!err && doc)
 		err = parse_document(fd, doc);
 	if (fd >= 0)
 		close(fd);
 	close(sock);
 	return err ? explain(command, dev, err) : 0;
+}
+
+int query_daemon(const char *command, const char *dev, enum sluice_ctl_query what,
+		 struct json_object **doc)
+{
+	struct sluice_ctl_msg msg = { .type = SLUICE_CTL_QUERY, .u.query.what = what };
+
+	return request_daemon(command, dev, &msg, doc);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
-/* query.h - asks the daemon of this network namespace for a document. */
+/* query.h - asks the daemon of this network namespace for a document, or to change something. */
 #ifndef SLUICE_CLI_QUERY_H
 #define SLUICE_CLI_QUERY_H
 
@@ -14,5 +14,12 @@
  */
 int query_daemon(const char *command, const char *dev, enum sluice_ctl_query what,
 		 struct json_object **doc);
+
+/*
+ * The same for a request whose type and content are set, the rest is filled in. doc is
+ * NULL where DONE is the answer.
+ */
+int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
+		   struct json_object **doc);
 
 #endif

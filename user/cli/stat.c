@@ -104,10 +104,11 @@ static void print_books(struct json_object *books)
 {
 	if (!books)
 		return;
-	printf("\nbooks: redirected %" PRIu64 ", passed %" PRIu64 ", dropped before %" PRIu64
-	       "; received %" PRIu64
+	printf("\nbooks: redirected %" PRIu64 ", passed %" PRIu64 ", denied %" PRIu64
+	       ", flow limit %" PRIu64 "; received %" PRIu64
 	       " = delivered %" PRIu64 " + dropped %" PRIu64 "; lost in rings %" PRIu64 ": %s\n",
-	       js_u64(books, "redirected"), js_u64(books, "passed"), js_u64(books, "xdp_dropped"),
+	       js_u64(books, "redirected"), js_u64(books, "passed"), js_u64(books, "denied"),
+	       js_u64(books, "flow_limit"),
 	       js_u64(books, "received"),
 	       js_u64(books, "delivered"), js_u64(books, "dropped"), js_u64(books, "ring_lost"),
 	       js_bool(books, "closed") ? "they close"

@@ -10,6 +10,10 @@
 #include <unistd.h>
 
 #include "daemon/control.h"
+#include "daemon/explain.h"
+#include "daemon/json.h"
+#include "daemon/rules.h"
+#include "daemon/settings.h"
 #include "engine/stat.h"
 
 static const char *const drop_names[] = {
@@ -24,19 +28,9 @@ static const char *const verdict_names[] = {
 #undef X
 };
 
-static void put_u64(json_object *o, const char *key, uint64_t value)
-{
-	json_object_object_add(o, key, json_object_new_uint64(value));
-}
-
-static void put_text(json_object *o, const char *key, const char *value)
-{
-	json_object_object_add(o, key, json_object_new_string(value));
-}
-
 /* What the whole daemon has seen, summed while the parts are printed. */
 struct books {
-	uint64_t redirected, passed, xdp_dropped, received, delivered, dropped, ring_lost, enqueued;
+	uint64_t redirected, passed, denied, flow_limit, received, delivered, dropped, ring_lost, enqueued;
 };
 
 static uint64_t *verdict_sum(struct books *books, int v)
@@ -44,8 +38,10 @@ static uint64_t *verdict_sum(struct books *books, int v)
 	switch (v) {
 	case SLUICE_XDP_REDIRECT:
 		return &books->redirected;
+	case SLUICE_XDP_DROP_DENY:
+		return &books->denied;
 	case SLUICE_XDP_DROP_FLOW_LIMIT:
-		return &books->xdp_dropped;
+		return &books->flow_limit;
 	default:
 		return &books->passed;
 	}
@@ -165,7 +161,8 @@ static json_object *stat_books(const struct books *books)
 
 	put_u64(o, "redirected", books->redirected);
 	put_u64(o, "passed", books->passed);
-	put_u64(o, "xdp_dropped", books->xdp_dropped);
+	put_u64(o, "denied", books->denied);
+	put_u64(o, "flow_limit", books->flow_limit);
 	put_u64(o, "received", books->received);
 	put_u64(o, "ring_lost", books->ring_lost);
 	put_u64(o, "delivered", books->delivered);
@@ -191,20 +188,6 @@ static json_object *answer_stat(struct control *c)
 	json_object_object_add(o, "clients", json_object_new_uint64(c->nr_clients));
 	json_object_object_add(o, "books", stat_books(&books));
 	return o;
-}
-
-static void put_addr(json_object *o, const char *key, const struct sluice_addr *addr, bool ipv6)
-{
-	char text[INET6_ADDRSTRLEN] = "*";
-	bool v4 = !addr->w[0] && !addr->w[1] && addr->w[2] == htonl(0xffff);
-
-	if (v4)
-		inet_ntop(AF_INET, &addr->w[3], text, sizeof(text));
-	else if (addr->w[0] | addr->w[1] | addr->w[2] | addr->w[3])
-		inet_ntop(AF_INET6, addr, text, sizeof(text));
-	else
-		strcpy(text, ipv6 ? "::" : "0.0.0.0");
-	put_text(o, key, text);
 }
 
 static json_object *answer_one_sock(struct attached *a)
@@ -304,7 +287,7 @@ static json_object *answer_flow(struct control *c)
 	json_object *o = json_object_new_object(), *list = json_object_new_array();
 	uint32_t entries[SLUICE_MAX_CPUS] = { 0 }, used = 0;
 
-	for (uint32_t i = 0; i < dev->config->sock_flow_entries; i++) {
+	for (uint32_t i = 0; i < dev->steer.config.sock_flow_entries; i++) {
 		uint32_t val = __atomic_load_n(&dev->steer.sock_flow[i], __ATOMIC_RELAXED);
 
 		if (val == SLUICE_NO_CPU)
@@ -314,7 +297,7 @@ static json_object *answer_flow(struct control *c)
 		json_object_array_add(list, flow_entry(dev, i, val));
 	}
 	put_text(o, "dev", dev->config->ifname);
-	put_u64(o, "entries", dev->config->sock_flow_entries);
+	put_u64(o, "entries", dev->steer.config.sock_flow_entries);
 	put_u64(o, "used", used);
 	json_object_object_add(o, "cpus", flow_cpus(dev, entries));
 	json_object_object_add(o, "flows", list);
@@ -337,14 +320,14 @@ static int to_memfd(const char *text, size_t len)
 	return fd;
 }
 
-int answer_query(struct control *c, uint32_t what)
+int answer_query(struct control *c, const struct sluice_ctl_msg *request)
 {
 	json_object *o;
 	const char *text;
 	size_t len;
 	int fd;
 
-	switch (what) {
+	switch (request->u.query.what) {
 	case SLUICE_QUERY_STAT:
 		o = answer_stat(c);
 		break;
@@ -353,6 +336,15 @@ int answer_query(struct control *c, uint32_t what)
 		break;
 	case SLUICE_QUERY_FLOW:
 		o = answer_flow(c);
+		break;
+	case SLUICE_QUERY_RULE:
+		o = rules_answer(c);
+		break;
+	case SLUICE_QUERY_RPS:
+		o = settings_answer(c->dev);
+		break;
+	case SLUICE_QUERY_EXPLAIN:
+		o = explain_answer(c, &request->u.query.flow);
 		break;
 	default:
 		return -EINVAL;

@@ -11,6 +11,7 @@
 
 #include "daemon/answer.h"
 #include "daemon/bypass.h"
+#include "daemon/settings.h"
 
 /* Requests of one client in a row, so that a busy one does not keep out the others. */
 #define REQUESTS_AT_ONCE 16
@@ -203,11 +204,19 @@ static int serve_lane(struct control *c, struct client *client, const struct slu
 	return porter_reply(client->fd, &done, NULL, 0);
 }
 
+static bool query_is_for_root(uint32_t what)
+{
+	return what == SLUICE_QUERY_RULE || what == SLUICE_QUERY_RPS || what == SLUICE_QUERY_EXPLAIN;
+}
+
 static int serve_query(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
 {
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_ANSWER);
-	int fd = answer_query(c, request->u.query.what), err;
+	int fd, err;
 
+	if (client->uid && query_is_for_root(request->u.query.what))
+		return refuse(client, request, EPERM, "only root may ask for rules and settings: use sudo");
+	fd = answer_query(c, request);
 	if (fd == -EINVAL)
 		return refuse(client, request, EINVAL, "this daemon knows no query %u", request->u.query.what);
 	if (fd < 0)
@@ -215,6 +224,23 @@ static int serve_query(struct control *c, struct client *client, const struct sl
 	err = porter_reply(client->fd, &msg, &fd, 1);
 	close(fd);
 	return err;
+}
+
+static int serve_change(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
+{
+	struct sluice_ctl_msg done = answer_to(request, SLUICE_CTL_DONE);
+	char why[SLUICE_CTL_TEXT] = "";
+	int err;
+
+	if (client->uid)
+		return refuse(client, request, EPERM, "only root may change rules and settings: use sudo");
+	if (request->type == SLUICE_CTL_RULE)
+		err = rules_serve(&c->rules, c->dev, request, why, sizeof(why));
+	else
+		err = settings_serve(c->dev, request, why, sizeof(why));
+	if (err)
+		return refuse(client, request, -err, "%s", why[0] ? why : strerror(-err));
+	return porter_reply(client->fd, &done, NULL, 0);
 }
 
 static int serve(struct control *c, struct client *client, const struct porter_request *request)
@@ -227,6 +253,9 @@ static int serve(struct control *c, struct client *client, const struct porter_r
 		return serve_lane(c, client, &request->msg);
 	case SLUICE_CTL_QUERY:
 		return serve_query(c, client, &request->msg);
+	case SLUICE_CTL_RULE:
+	case SLUICE_CTL_RPS:
+		return serve_change(c, client, &request->msg);
 	default:
 		return -EPROTO;
 	}
@@ -320,4 +349,5 @@ void control_destroy(struct control *c)
 {
 	while (c->first)
 		client_drop(c, c->first);
+	rules_destroy(&c->rules);
 }

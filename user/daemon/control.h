@@ -19,6 +19,7 @@
 #include "daemon/lanemem.h"
 #include "daemon/porter.h"
 #include "daemon/ports.h"
+#include "daemon/rules.h"
 
 struct client {
 	int fd;		/* its handler (porter.h) */
@@ -33,6 +34,7 @@ struct control {
 	struct device *dev;
 	struct ports *ports;
 	struct porter *porter;
+	struct rules rules;
 	struct client *first;
 	unsigned int nr_clients;
 };

@@ -22,7 +22,7 @@ int control_check(const void *buf, size_t len, unsigned int nfds, struct sluice_
 		return -EBADMSG;
 	if (msg.version != SLUICE_CTL_VERSION)
 		return -EPROTO;
-	if (msg.type < SLUICE_CTL_ATTACH || msg.type > SLUICE_CTL_QUERY)
+	if (msg.type < SLUICE_CTL_ATTACH || msg.type >= SLUICE_CTL_REQUESTS)
 		return -EPROTO;
 	if (nfds != (msg.type == SLUICE_CTL_ATTACH ? 1u : 0u))
 		return -EPROTO;

@@ -17,6 +17,9 @@
 /* A worker that does not reach the tails by then is not being scheduled. */
 #define DRAIN_LIMIT_NS 100000000
 #define DRAIN_STEP_NS 50000
+/* A queue that is busy for longer is in use. */
+#define BUSY_LIMIT_NS 1000000000ull
+#define BUSY_STEP_NS 20000000
 
 static int device_queues(struct device *dev, char *why, size_t len)
 {
@@ -52,7 +55,7 @@ static int device_load(struct device *dev, bool generic, char *why, size_t len)
 	};
 	int err = steer_open(&dev->steer, &config);
 
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM)
 		snprintf(why, len, "may not load the XDP program: run as root, or with CAP_BPF, CAP_NET_ADMIN, "
 			 "CAP_NET_RAW and CAP_PERFMON");
 	else if (err)
@@ -93,6 +96,25 @@ static int device_xsk_error(const struct device *dev, uint32_t queue, int err, c
 	return err;
 }
 
+/*
+ * The kernel lets go of a queue some time after the process that had it: a daemon
+ * which takes over from a killed one may come too early.
+ */
+static int device_open_xsk(struct device *dev, struct xsk *xsk, struct umem *umem, uint32_t queue,
+			   enum xsk_copy_mode mode)
+{
+	const struct config *config = dev->config;
+	struct timespec step = { .tv_nsec = BUSY_STEP_NS };
+	int err;
+
+	for (uint64_t waited = 0;; waited += BUSY_STEP_NS) {
+		err = xsk_open(xsk, umem, config->ifname, queue, config->ring, mode);
+		if (err != -EBUSY || waited >= BUSY_LIMIT_NS)
+			return err;
+		nanosleep(&step, NULL);
+	}
+}
+
 static int device_open_queue(struct device *dev, uint32_t position, char *why, size_t len)
 {
 	const struct config *config = dev->config;
@@ -111,7 +133,7 @@ static int device_open_queue(struct device *dev, uint32_t position, char *why, s
 	for (uint32_t w = 0; !err && w < config->nr_workers; w++) {
 		struct xsk *xsk = &dev->xsk[position * config->nr_workers + w];
 
-		err = xsk_open(xsk, umem, config->ifname, queue, config->ring, mode);
+		err = device_open_xsk(dev, xsk, umem, queue, mode);
 		if (!err)
 			err = steer_set_target(&dev->steer, queue, w, xsk_fd(xsk));
 		if (!err)
@@ -139,11 +161,11 @@ static int device_flow_limit(struct device *dev)
 static int device_steering(struct device *dev)
 {
 	const struct config *config = dev->config;
-	struct sluice_rps_map map = { 0 };
+	struct sluice_rps_map map;
 	int err;
 
+	steer_fill_rps(&map, config->cpu, config->nr_workers);
 	for (uint32_t w = 0; w < config->nr_workers; w++) {
-		map.cpus[map.len++] = (uint16_t)config->cpu[w];
 		err = steer_set_cpu_worker(&dev->steer, config->cpu[w], w);
 		if (err)
 			return err;
@@ -258,7 +280,7 @@ int device_open(struct device *dev, const struct config *config, const struct de
 {
 	int err;
 
-	*dev = (struct device){ .config = config, .info = *info, .steer.link_fd = -1 };
+	*dev = (struct device){ .config = config, .info = *info, .steer = { .link_fd = -1, .first_fd = -1 } };
 	if (info->mtu + ETH_AND_VLAN + FRAME_HEADROOM > 4096) {
 		snprintf(why, len, "MTU %u of %s is too large for one frame: set it to %u or less", info->mtu,
 			 config->ifname, 4096 - ETH_AND_VLAN - FRAME_HEADROOM);

@@ -95,6 +95,11 @@ int ports_check(struct ports *ports);
 int ports_local_add(struct ports *ports, const struct sluice_addr *addr, uint32_t ifindex);
 void ports_local_del(struct ports *ports, const struct sluice_addr *addr);
 
+/* Does its binding take datagrams of this family? */
+bool ports_takes(const struct attached *a, bool ipv6);
+/* The counter (steer_counter_read) of the rule that feeds it with this family; 0: there is none. */
+uint32_t ports_counter(const struct ports *ports, const struct attached *a, bool ipv6);
+
 /* The attached socket with this cookie that is still bound, or NULL. */
 struct attached *ports_find(const struct ports *ports, uint16_t port, uint64_t cookie);
 

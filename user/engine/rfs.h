@@ -16,6 +16,14 @@ struct rfs {
 	uint32_t cpu_mask;	/* Linux's rps_cpu_mask: a power of two above the highest CPU, - 1 */
 };
 
+/*
+ * The table is replaced under traffic between the two; meanwhile nothing is
+ * recorded. Control thread: it waits until no worker uses the old table.
+ */
+void rfs_pause(struct rfs *rfs);
+/* sock_flow NULL: RFS is off from now on. */
+void rfs_resume(struct rfs *rfs, uint32_t *sock_flow, uint32_t mask);
+
 /* hash 0 is no flow and records nothing. */
 void rfs_record(const struct rfs *rfs, uint32_t hash, uint32_t cpu);
 

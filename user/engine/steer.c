@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/membarrier.h>
 #include <netinet/in.h>
@@ -20,6 +21,7 @@
 #include "engine/steer_flow.h"
 
 #define PIN_ROOT "/sys/fs/bpf"
+#define PIN_PATH 96
 
 static uint32_t roundup_pow_of_two(uint32_t n)
 {
@@ -39,12 +41,11 @@ static int steer_size_limit(struct steer_bpf *skel, uint32_t queues, uint32_t le
 	       bpf_map__set_max_entries(skel->maps.flow_limit_bkt, targets * (len / 8));
 }
 
-static int steer_size_maps(struct steer *s)
+static int steer_size_maps(struct steer_bpf *skel, const struct steer_config *config)
 {
-	uint32_t queues = s->config.nr_queues;
+	uint32_t queues = config->nr_queues;
 	/* Two entries per element (bpf/maps.h). */
-	uint32_t flows = s->config.sock_flow_entries > 2 ? s->config.sock_flow_entries / 2 : 1;
-	struct steer_bpf *skel = s->skel;
+	uint32_t flows = config->sock_flow_entries > 2 ? config->sock_flow_entries / 2 : 1;
 
 	return bpf_map__set_max_entries(skel->maps.rps_map, queues) ||
 	       bpf_map__set_max_entries(skel->maps.xsks_map, queues * SLUICE_MAX_WORKERS) ||
@@ -53,7 +54,7 @@ static int steer_size_maps(struct steer *s)
 	       bpf_map__set_max_entries(skel->maps.flow_room, queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_dev_flow, 2 * queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_sock_flow, flows) ||
-	       (s->config.flow_limit_len && steer_size_limit(skel, queues, s->config.flow_limit_len)) ?
+	       (config->flow_limit_len && steer_size_limit(skel, queues, config->flow_limit_len)) ?
 		       -EINVAL : 0;
 }
 
@@ -88,11 +89,16 @@ static int steer_map_memory(struct steer *s)
 		       0 : -ENOMEM;
 }
 
+static void steer_clear_flows(uint32_t *sock_flow, uint32_t entries)
+{
+	for (uint32_t i = 0; i < entries; i++)
+		sock_flow[i] = SLUICE_NO_CPU;
+}
+
 /* What Linux's tables hold at the start: no CPU anywhere, every gate shut. */
 static int steer_clear(struct steer *s)
 {
-	for (uint32_t i = 0; i < s->config.sock_flow_entries; i++)
-		s->sock_flow[i] = SLUICE_NO_CPU;
+	steer_clear_flows(s->sock_flow, s->config.sock_flow_entries);
 	for (uint32_t i = 0; i < 65536; i++)
 		s->port[i].gen = 1;
 	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS; cpu++) {
@@ -104,16 +110,16 @@ static int steer_clear(struct steer *s)
 	return 0;
 }
 
-static void steer_settings(struct steer *s)
+/* What is compiled into the program. */
+static void steer_set_options(struct steer_bpf *skel, const struct steer_config *config,
+			      uint32_t cpu_mask)
 {
-	const struct steer_config *config = &s->config;
-	struct steer_bpf *skel = s->skel;
-
 	skel->rodata->hash_key[0] = config->hash_key[0];
 	skel->rodata->hash_key[1] = config->hash_key[1];
 	skel->rodata->sock_flow_mask = config->sock_flow_entries ? config->sock_flow_entries - 1 : 0;
-	skel->rodata->cpu_mask = s->cpu_mask;
+	skel->rodata->cpu_mask = cpu_mask;
 	skel->rodata->generic_mode = config->generic;
+	skel->rodata->deny_families = config->deny;
 	skel->rodata->dev_flows = config->dev_flows;
 	skel->rodata->backlog_half = config->ring / 2;
 	skel->rodata->flow_limit_len = config->flow_limit_len;
@@ -123,18 +129,22 @@ int steer_open(struct steer *s, const struct steer_config *config)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
 
-	*s = (struct steer){ .config = *config, .link_fd = -1 };
+	*s = (struct steer){ .config = *config, .link_fd = -1, .first_fd = -1 };
 	if (cpus < 0)
 		return cpus;
 	if (cpus > SLUICE_MAX_CPUS || !config->nr_queues || config->nr_queues > SLUICE_MAX_QUEUES ||
 	    (config->flow_limit_len && config->flow_limit_len < 8))
 		return -EINVAL;
 	s->cpu_mask = roundup_pow_of_two((uint32_t)cpus) - 1;
-	s->skel = steer_bpf__open();
-	if (!s->skel)
-		return -errno;
-	steer_settings(s);
-	err = steer_size_maps(s);
+	s->first_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	s->skel = s->first_fd < 0 ? NULL : steer_bpf__open();
+	if (!s->skel) {
+		err = -errno;
+		steer_close(s);
+		return err;
+	}
+	steer_set_options(s->skel, config, s->cpu_mask);
+	err = steer_size_maps(s->skel, config);
 	if (!err)
 		err = steer_bpf__load(s->skel);
 	if (!err)
@@ -148,14 +158,38 @@ int steer_open(struct steer *s, const struct steer_config *config)
 	return err;
 }
 
+/* Only what a user reads: not the sections of the object. */
+static bool steer_map_is_pinned(const struct bpf_map *map)
+{
+	return !strchr(bpf_map__name(map), '.');
+}
+
+static void steer_pin_path(const struct steer *s, const struct bpf_map *map, char *path, size_t len)
+{
+	snprintf(path, len, "%s/%s", s->pins, bpf_map__name(map));
+}
+
+/* In place of what is pinned there: the map of a daemon that was killed, or the old one. */
+static int steer_pin_map(const struct steer *s, const struct bpf_map *map)
+{
+	char path[PIN_PATH];
+
+	steer_pin_path(s, map, path, sizeof(path));
+	unlink(path);
+	return bpf_obj_pin(bpf_map__fd(map), path);
+}
+
 static void steer_unpin(struct steer *s)
 {
 	struct bpf_map *map;
+	char path[PIN_PATH];
 
 	if (!s->pins[0])
 		return;
-	bpf_object__for_each_map(map, s->skel->obj)
-		bpf_map__unpin(map, NULL);
+	bpf_object__for_each_map(map, s->skel->obj) {
+		steer_pin_path(s, map, path, sizeof(path));
+		unlink(path);
+	}
 	rmdir(s->pins);
 	rmdir(PIN_ROOT "/sluice");
 	s->pins[0] = 0;
@@ -164,6 +198,9 @@ static void steer_unpin(struct steer *s)
 void steer_close(struct steer *s)
 {
 	steer_detach(s);
+	if (s->first_fd >= 0)
+		close(s->first_fd);
+	s->first_fd = -1;
 	if (!s->skel)
 		return;
 	steer_unpin(s);
@@ -178,6 +215,71 @@ void steer_close(struct steer *s)
 	s->skel = NULL;
 }
 
+/* Not the values of the options, nor a table that is made anew. */
+static int steer_share_maps(struct steer_bpf *skel, const struct steer_bpf *from, bool new_flows)
+{
+	struct bpf_map *map, *old;
+	int err = 0;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		if (map == skel->maps.rodata || (new_flows && map == skel->maps.rps_sock_flow))
+			continue;
+		old = bpf_object__find_map_by_name(from->obj, bpf_map__name(map));
+		err = old ? bpf_map__reuse_fd(map, bpf_map__fd(old)) : -ENOENT;
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/* From here on nothing fails. old: as struct steer was with the program before. */
+static void steer_replaced(struct steer *s, const struct steer *old)
+{
+	if (s->sock_flow != old->sock_flow) {
+		if (s->pins[0])
+			steer_pin_map(s, s->skel->maps.rps_sock_flow);
+		steer_munmap(old->sock_flow, old->skel->maps.rps_sock_flow);
+	}
+	steer_bpf__destroy(old->skel);
+}
+
+int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
+{
+	bool new_flows = flush || config->sock_flow_entries != s->config.sock_flow_entries;
+	struct steer old = *s;
+	struct steer_bpf *skel = steer_bpf__open();
+	uint32_t *flows = NULL;
+	int err;
+
+	if (!skel)
+		return -errno;
+	steer_set_options(skel, config, s->cpu_mask);
+	err = steer_size_maps(skel, config);
+	if (!err)
+		err = steer_share_maps(skel, s->skel, new_flows);
+	if (!err)
+		err = steer_bpf__load(skel);
+	if (!err && new_flows) {
+		flows = steer_mmap(skel->maps.rps_sock_flow);
+		err = flows ? 0 : -ENOMEM;
+	}
+	if (flows)
+		steer_clear_flows(flows, config->sock_flow_entries);
+	if (!err && s->link_fd >= 0)
+		err = bpf_link_update(s->link_fd, bpf_program__fd(skel->progs.steer), NULL);
+	if (err) {
+		steer_munmap(flows, skel->maps.rps_sock_flow);
+		steer_bpf__destroy(skel);
+		return err;
+	}
+	s->skel = skel;
+	s->config.sock_flow_entries = config->sock_flow_entries;
+	s->config.deny = config->deny;
+	s->sock_flow = flows ? flows : s->sock_flow;
+	steer_replaced(s, &old);
+	return 0;
+}
+
 int steer_attach(struct steer *s)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
@@ -187,7 +289,11 @@ int steer_attach(struct steer *s)
 
 	if (fd < 0)
 		return fd;
-	s->link_fd = fd;
+	s->link_fd = dup3(fd, s->first_fd, O_CLOEXEC);
+	close(fd);
+	if (s->link_fd < 0)
+		return -errno;
+	s->first_fd = -1;
 	return 0;
 }
 
@@ -198,16 +304,10 @@ void steer_detach(struct steer *s)
 	s->link_fd = -1;
 }
 
-/* Only what a user reads: not the sections of the object. */
-static bool steer_map_is_pinned(const struct bpf_map *map)
-{
-	return !strchr(bpf_map__name(map), '.');
-}
-
 int steer_pin(struct steer *s, const char *ifname)
 {
 	struct bpf_map *map;
-	char path[96];
+	char path[PIN_PATH];
 	int err = 0;
 
 	snprintf(path, sizeof(path), PIN_ROOT "/sluice");
@@ -223,10 +323,7 @@ int steer_pin(struct steer *s, const char *ifname)
 	bpf_object__for_each_map(map, s->skel->obj) {
 		if (!steer_map_is_pinned(map))
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", s->pins, bpf_map__name(map));
-		/* What a daemon left that was killed. */
-		unlink(path);
-		err = bpf_map__pin(map, path);
+		err = steer_pin_map(s, map);
 		if (err)
 			break;
 	}
@@ -275,6 +372,30 @@ int steer_set_flow_limit(struct steer *s, uint32_t worker, bool on)
 	return steer_update(s->skel->maps.flow_limit_on, &worker, &value);
 }
 
+int steer_get_rps(const struct steer *s, uint32_t queue, struct sluice_rps_map *map)
+{
+	return bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.rps_map), &queue, map);
+}
+
+void steer_fill_rps(struct sluice_rps_map *map, const uint32_t *cpu, uint32_t n)
+{
+	map->len = n;
+	for (uint32_t i = 0; n && i < SLUICE_RPS_MAX; i++)
+		map->cpus[i] = (uint16_t)cpu[i % n];
+}
+
+int steer_get_cpu_worker(const struct steer *s, uint32_t cpu, uint32_t *worker)
+{
+	return bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.cpu_worker), &cpu, worker);
+}
+
+bool steer_is_local(const struct steer *s, const struct sluice_addr *addr)
+{
+	uint32_t ifindex;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.local_addr), addr, &ifindex);
+}
+
 int steer_local_add(struct steer *s, const struct sluice_addr *addr, uint32_t ifindex)
 {
 	return steer_update(s->skel->maps.local_addr, addr, &ifindex);
@@ -290,10 +411,10 @@ static struct sluice_bind_key bind_key(const struct sluice_addr *addr, uint16_t 
 	return (struct sluice_bind_key){ .addr = *addr, .port = port, .proto = IPPROTO_UDP };
 }
 
-int steer_bind_add(struct steer *s, const struct sluice_addr *addr, uint16_t port)
+int steer_bind_add(struct steer *s, const struct sluice_addr *addr, uint16_t port, uint32_t counter)
 {
 	struct sluice_bind_key key = bind_key(addr, port);
-	struct sluice_bind rule = { .action = SLUICE_ACT_XSK };
+	struct sluice_bind rule = { .action = SLUICE_ACT_XSK, .counter = counter };
 
 	return steer_update(s->skel->maps.bind, &key, &rule);
 }
@@ -305,10 +426,101 @@ int steer_bind_del(struct steer *s, const struct sluice_addr *addr, uint16_t por
 	return bpf_map_delete_elem(bpf_map__fd(s->skel->maps.bind), &key);
 }
 
+bool steer_bind_find(const struct steer *s, const struct sluice_addr *addr, uint16_t port)
+{
+	struct sluice_bind_key key = bind_key(addr, port);
+	struct sluice_bind rule;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.bind), &key, &rule);
+}
+
+/* Both families' keys begin alike; the trie reads as much of it as it has. */
+static const struct bpf_map *deny_map(const struct steer *s, bool ipv6)
+{
+	return ipv6 ? s->skel->maps.deny6 : s->skel->maps.deny4;
+}
+
+static struct sluice_deny6_key deny_key(const struct steer_prefix *prefix)
+{
+	struct sluice_deny6_key key = { .prefixlen = prefix->len };
+
+	memcpy(key.addr, prefix->addr, sizeof(key.addr));
+	return key;
+}
+
+int steer_deny_add(struct steer *s, const struct steer_prefix *prefix, uint32_t counter)
+{
+	struct sluice_deny6_key key = deny_key(prefix);
+	struct sluice_deny rule = { .counter = counter };
+
+	return steer_update(deny_map(s, prefix->ipv6), &key, &rule);
+}
+
+int steer_deny_del(struct steer *s, const struct steer_prefix *prefix)
+{
+	struct sluice_deny6_key key = deny_key(prefix);
+
+	return bpf_map_delete_elem(bpf_map__fd(deny_map(s, prefix->ipv6)), &key);
+}
+
+int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool ipv6,
+		    uint32_t *counter)
+{
+	struct sluice_deny6_key key = { .prefixlen = ipv6 ? 128 : 32 };
+	struct sluice_deny rule;
+	int err;
+
+	memcpy(key.addr, ipv6 ? &addr->w[0] : &addr->w[3], ipv6 ? 16 : 4);
+	err = bpf_map_lookup_elem(bpf_map__fd(deny_map(s, ipv6)), &key, &rule);
+	if (!err)
+		*counter = rule.counter;
+	return err;
+}
+
 int steer_grace(void)
 {
 	/* The program runs in an RCU read-side section; this command is synchronize_rcu(). */
 	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0 ? -errno : 0;
+}
+
+static uint64_t *counter_buffer(int *cpus)
+{
+	*cpus = libbpf_num_possible_cpus();
+	return *cpus > 0 ? calloc((size_t)*cpus, sizeof(uint64_t)) : NULL;
+}
+
+uint32_t steer_counter_get(struct steer *s, uint32_t n)
+{
+	uint32_t first = counter_alloc(&s->counters, n);
+	int cpus;
+	uint64_t *zero = counter_buffer(&cpus);
+
+	for (uint32_t i = first; zero && first && i < first + n; i++)
+		steer_update(s->skel->maps.rule_count, &i, zero);
+	free(zero);
+	return first;
+}
+
+void steer_counter_put(struct steer *s, uint32_t first, uint32_t n)
+{
+	counter_free(&s->counters, first, n);
+}
+
+int steer_counter_read(const struct steer *s, uint32_t counter, uint64_t *packets)
+{
+	int cpus, err;
+	uint64_t *each = counter_buffer(&cpus);
+
+	if (!each)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.rule_count), &counter, each);
+	if (!err) {
+		*packets = 0;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			*packets += each[cpu];
+	}
+	free(each);
+	return err;
 }
 
 int steer_stat(const struct steer *s, struct sluice_xdp_stat *stat)

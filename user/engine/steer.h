@@ -3,9 +3,13 @@
  * steer.h - the XDP program of one device and its maps, as user space holds them.
  *
  *   steer_open (load) -> fill maps, set targets -> steer_attach -> ... -> steer_close
+ *                                       steer_reload: settings that are part of the program
  *
  * Ownership: struct steer owns the program, its maps, the attachment (a
  * bpf_link, so it goes away with the process, however that ends) and the pins.
+ * Of a process that dies the kernel closes the lowest descriptor first, and waits
+ * at each AF_XDP socket; so that traffic is not steered to sockets half gone, the
+ * link has a lower number than what is opened after steer_open().
  * Threads: the control thread only, but for the mmapped words, each of which
  * says who writes it.
  */
@@ -16,6 +20,8 @@
 #include <stdint.h>
 
 #include <sluice/steer.h>
+
+#include "engine/counter.h"
 
 struct steer_bpf;
 
@@ -34,6 +40,7 @@ struct steer_config {
 	bool dev_flows;			/* rps_dev_flow: without, no RFS and no order guarantee */
 	uint32_t ring;			/* descriptors of a target's ring, its backlog limit; 0: no limits */
 	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
+	uint8_t deny;			/* families with deny rules: SLUICE_DENY_4 | SLUICE_DENY_6 */
 };
 
 /* A queue's rps_dev_flow: the current table, and, after a resize, the former one. */
@@ -49,11 +56,22 @@ struct steer_queue {
 	uint64_t targets;		/* bit w: worker w has a socket here */
 };
 
+/* Linux's limit for rps_sock_flow_entries. */
+#define STEER_SOCK_FLOW_MAX (1u << 29)
+
+/* A prefix of source addresses. Bits of addr beyond len are 0. */
+struct steer_prefix {
+	bool ipv6;
+	uint8_t len;
+	uint32_t addr[4];		/* network order; IPv4: addr[0] */
+};
+
 struct steer {
 	struct steer_bpf *skel;
 	struct steer_config config;
 	uint32_t cpu_mask;
 	int link_fd;
+	int first_fd;			/* keeps a low number for link_fd; -1 once that has it */
 	char pins[64];			/* directory of the pins; "" when there are none */
 	struct sluice_port *port;	/* [65536] mmapped bind_port: gen is the guard's, all else ours */
 	uint32_t *sock_flow;		/* mmapped rps_sock_flow, written by workers (rfs.h); NULL: off */
@@ -62,6 +80,7 @@ struct steer {
 	uint32_t *vlan_dev;		/* mmapped, written by the control thread */
 	struct sluice_heartbeat *heartbeat;	/* mmapped, by worker; written by the workers (worker.h) */
 	struct steer_queue *queue;	/* [nr_queues] */
+	struct counters counters;	/* of rules, in rule_count */
 };
 
 /* Loads the program. -errno of bpf(2); -EPERM: no CAP_BPF / CAP_NET_ADMIN. On failure nothing is left. */
@@ -76,6 +95,15 @@ int steer_attach(struct steer *s);
 /* Takes the program off the device: from then on no packet reaches an XSK. */
 void steer_detach(struct steer *s);
 
+/*
+ * Puts a program with the settings of config in the place of the one that runs:
+ * sock_flow_entries and deny; all else stays as it is. Every packet is handled by
+ * the one or the other, on the same maps; only rps_sock_flow is made anew, empty,
+ * when sock_flow_entries is another number or flush is set. Nobody may use
+ * s->sock_flow during the call then. -ENOMEM, -errno of bpf(2): nothing has changed.
+ */
+int steer_reload(struct steer *s, const struct steer_config *config, bool flush);
+
 /* Pins the maps under /sys/fs/bpf/sluice/<ifname>/ for bpftool, replacing stale ones. -errno; without pins all else works. */
 int steer_pin(struct steer *s, const char *ifname);
 
@@ -83,7 +111,15 @@ int steer_set_mac(struct steer *s, const uint8_t mac[6]);
 /* Packets of this queue for this worker go to this XSK. */
 int steer_set_target(struct steer *s, uint32_t queue, uint32_t worker, int xsk_fd);
 int steer_set_cpu_worker(struct steer *s, uint32_t cpu, uint32_t worker);
+/*
+ * The program may see an element half written: entries beyond len must be CPUs
+ * that might as well be chosen (steer_fill_rps).
+ */
 int steer_set_rps(struct steer *s, uint32_t queue, const struct sluice_rps_map *map);
+int steer_get_rps(const struct steer *s, uint32_t queue, struct sluice_rps_map *map);
+/* n <= SLUICE_RPS_MAX CPUs, in turn over the whole map. With n 0, only map->len is set. */
+void steer_fill_rps(struct sluice_rps_map *map, const uint32_t *cpu, uint32_t n);
+int steer_get_cpu_worker(const struct steer *s, uint32_t cpu, uint32_t *worker);
 
 /*
  * Gives the queue an rps_dev_flow of so many entries, rounded up to a power of two; 0:
@@ -105,9 +141,23 @@ int steer_set_flow_limit(struct steer *s, uint32_t worker, bool on);
 
 int steer_local_add(struct steer *s, const struct sluice_addr *addr, uint32_t ifindex);
 int steer_local_del(struct steer *s, const struct sluice_addr *addr);
-/* Exact rules; port in network order. */
-int steer_bind_add(struct steer *s, const struct sluice_addr *addr, uint16_t port);
+bool steer_is_local(const struct steer *s, const struct sluice_addr *addr);
+/* Exact rules; port in network order; counter from steer_counter_get(). */
+int steer_bind_add(struct steer *s, const struct sluice_addr *addr, uint16_t port, uint32_t counter);
+bool steer_bind_find(const struct steer *s, const struct sluice_addr *addr, uint16_t port);
 int steer_bind_del(struct steer *s, const struct sluice_addr *addr, uint16_t port);
+
+/* Deny rules. They are looked at only by a program loaded with their family in config.deny. */
+int steer_deny_add(struct steer *s, const struct steer_prefix *prefix, uint32_t counter);
+int steer_deny_del(struct steer *s, const struct steer_prefix *prefix);
+/* The counter of the rule for one source address, as the program finds it; -ENOENT: none. */
+int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool ipv6, uint32_t *counter);
+
+/* n counters in a row, at 0; their first, or 0 when none is left. */
+uint32_t steer_counter_get(struct steer *s, uint32_t n);
+void steer_counter_put(struct steer *s, uint32_t first, uint32_t n);
+/* Sums over all CPUs. -ENOMEM, -errno of bpf(2). */
+int steer_counter_read(const struct steer *s, uint32_t counter, uint64_t *packets);
 
 /* Returns when every packet whose processing by the program had begun has left it. -errno of membarrier(2). */
 int steer_grace(void);

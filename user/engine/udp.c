@@ -10,6 +10,7 @@
 
 #include <hash.h>
 
+#include "engine/addr.h"
 #include "engine/csum.h"
 #include "engine/engine.h"
 #include "engine/napi.h"
@@ -41,16 +42,6 @@ void udp_table_destroy(struct udp_table *table)
 	memset(table, 0, sizeof(*table));
 }
 
-static bool addr_equal(const struct sluice_addr *a, const struct sluice_addr *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
-static bool addr_any(const struct sluice_addr *a)
-{
-	return !(a->w[0] | a->w[1] | a->w[2] | a->w[3]);
-}
-
 /* Linux's compute_score for a socket whose local address was found to match; -1: not for this packet. */
 static int udp_score(const struct udp_key *key, const struct pkt *pkt)
 {
@@ -68,7 +59,7 @@ static int udp_score(const struct udp_key *key, const struct pkt *pkt)
 			return -1;
 		score += 4;
 	}
-	if (!addr_any(&key->peer)) {
+	if (!addr_is_any(&key->peer)) {
 		if (!addr_equal(&key->peer, &pkt->saddr))
 			return -1;
 		score += 4;
@@ -105,7 +96,7 @@ static const struct udp_entry *udp_best(const struct udp_port *port, const struc
 	for (unsigned int i = 0; i < port->nr; i++) {
 		const struct udp_entry *entry = &port->entry[i];
 
-		if (any ? !addr_any(&entry->key.local) : !addr_equal(&entry->key.local, &pkt->daddr))
+		if (any ? !addr_is_any(&entry->key.local) : !addr_equal(&entry->key.local, &pkt->daddr))
 			continue;
 		score = udp_score(&entry->key, pkt);
 		if (score > best_score) {

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
+/*
+ * settings.h - what can be set while the daemon runs: Linux's rps_cpus of a
+ * queue, and rps_sock_flow_entries. What Linux refuses is refused, and so are CPUs
+ * without a worker; the old setting stays then. Control thread only.
+ */
+#ifndef SLUICE_DAEMON_SETTINGS_H
+#define SLUICE_DAEMON_SETTINGS_H
+
+#include <json-c/json.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/device.h"
+#include "sluice/control.h"
+
+/*
+ * Does what an RPS message asks for. 0: in effect for every packet from now on;
+ * else nothing has changed and why, a sentence, may be set. -EINVAL: no such setting,
+ * queue or CPU, or too many entries; -ENOMEM, -errno of bpf(2).
+ *
+ * Setting the entries empties the table, as in Linux, also when the number is the same.
+ */
+int settings_serve(struct device *dev, const struct sluice_ctl_msg *request, char *why, size_t len);
+
+/*
+ * A mask of nr CPUs in words of 64 as Linux prints it: hexadecimal, the highest
+ * first, a comma after each 32. len must be at least nr / 32 * 9 + 10.
+ */
+void settings_mask(const uint64_t *mask, uint32_t nr, char *text, size_t len);
+
+/* The document of `sluice rps show`. */
+json_object *settings_answer(const struct device *dev);
+
+#endif
