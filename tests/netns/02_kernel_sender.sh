@@ -5,8 +5,8 @@
 #   udp_send: sendmmsg --> veth a ====== 4 queues ======> veth b: XDP --> 1, 2 workers --> udp_recv
 #
 # An ordinary sender: partial checksums, random sizes and bytes, its kernel's choice of queue.
-# That a flow keeps its order while it moves to the CPU where it is consumed is not promised
-# yet: the first datagrams of each flow go slowly, and the client stays on its CPU.
+# The first datagrams of each flow go slowly: until it has settled on a queue, which is the sending
+# kernel's choice, its order is that kernel's.
 # Also datagrams larger than the MTU: their fragments come through the kernel's socket.
 . "$(dirname "$0")/lib.sh"
 need_cpus 2

@@ -116,6 +116,7 @@ sleep 0.3
 tb_stop recv
 equal "received" "$(out recv .received)" $((18000 + $(out gen .sent)))
 equal "lost" "$(out recv .lost)" 0
+equal "reordered" "$(out recv .reordered)" 0
 equal "dropped" "$(stat .books.dropped)" 0
 conserved
 nothing_kept
