@@ -195,13 +195,31 @@ static uint32_t explain_rps(struct explain *x, uint32_t queue, uint32_t *cpu)
 	return worker;
 }
 
+/*
+ * Where the last packet by the flow's entry of rps_dev_flow went. Until that worker
+ * has processed it, the flow stays there, whatever is said above (bpf/dev_flow.h).
+ */
+static void explain_last(const struct explain *x, json_object *o, const struct steer_table *table)
+{
+	uint32_t worker = table->flow[x->hash & (table->entries - 1)].worker;
+
+	if (worker < SLUICE_MAX_WORKERS)
+		put_u64(o, "last", worker);
+}
+
 /* False where this queue's packets of the flow go to the kernel. rfs: the worker by RFS, if any. */
 static bool explain_queue(struct explain *x, json_object *list, uint32_t queue, uint32_t rfs,
 			  uint32_t rfs_cpu)
 {
+	const struct steer_queue *q = &x->c->dev->steer.queue[queue];
+	const struct steer_table *table = &q->table[q->current];
 	json_object *o = json_object_new_object();
-	uint32_t cpu = rfs_cpu, worker = rfs;
+	uint32_t cpu = rfs_cpu, worker;
 
+	/* As in Linux, a queue without rps_dev_flow has no RFS. */
+	if (!table->flow)
+		rfs = SLUICE_NO_WORKER;
+	worker = rfs;
 	if (worker >= SLUICE_MAX_WORKERS)
 		worker = explain_rps(x, queue, &cpu);
 	put_u64(o, "queue", queue);
@@ -210,6 +228,8 @@ static bool explain_queue(struct explain *x, json_object *list, uint32_t queue, 
 		put_u64(o, "cpu", cpu);
 		put_u64(o, "worker", worker);
 	}
+	if (table->flow)
+		explain_last(x, o, table);
 	json_object_array_add(list, o);
 	return worker < x->c->dev->config->nr_workers;
 }
