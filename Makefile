@@ -18,7 +18,7 @@ ENGINE := steer steer_rule steer_flow counter umem xsk worker napi pkt eth ip4 i
 DAEMON := main config device watch control porter listener door handler facts ctlmsg ports judge \
           diag guard guard_root netlink netlink_link netlink_addr lanemem bypass rules settings \
           explain answer json
-LIB    := client attach lane recv view wait
+LIB    := client attach lane cmsg recv view wait
 CLI    := main opt out query neigh frame dispatcher inject gen track receive recv stat \
           sock flow endpoint mask rule rps explain
 

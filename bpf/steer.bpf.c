@@ -6,9 +6,9 @@
  *        -> sequence number, rx_meta -> redirect
  *
  * Every packet is counted under exactly one verdict. It is either redirected or
- * passed to the kernel unchanged, and dropped only where a rule or the flow limit says so.
- * IPv4 UDP is the straight line;
- * this program's CPU bounds the packet rate of the whole system.
+ * passed to the kernel unchanged, and dropped only where a rule or the flow limit says
+ * so. IPv4 UDP is the straight line; this program's CPU bounds the packet rate of the
+ * whole system.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -13,9 +13,10 @@
  *
  * Ownership: the daemon creates every map and writes every rule; the XDP
  * program writes flow_tail, flow_room, rps_dev_flow, the maps of the flow limit,
- * softnet_stat, rule_count and rx_meta; the guard programs write only sluice_port.gen. Workers
- * write flow_head, heartbeat and rps_sock_flow. Included by BPF programs and by
- * user space: no other header than linux/types.h, no functions.
+ * softnet_stat, rule_count and rx_meta; the guard programs write only
+ * sluice_port.gen. Workers write flow_head, heartbeat and rps_sock_flow. Included
+ * by BPF programs and by user space: no other header than linux/types.h, no
+ * functions.
  *
  * Byte order: addresses and "be" ports are network order, all else host order.
  */

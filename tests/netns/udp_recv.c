@@ -25,6 +25,7 @@
 #include <sluice/sluice.h>
 
 #include "payload.h"
+#include "stop.h"
 
 #define MAX_PORTS 16
 #define MAX_FLOWS 1024
@@ -141,24 +142,6 @@ static void wait_ports(const struct receiver *rx)
 		pfd[i].events = POLLIN;
 	}
 	poll(pfd, rx->nports, 20);
-}
-
-/* SIGTERM is blocked and looked for in each round. */
-static int told_to_stop(void)
-{
-	sigset_t set;
-
-	sigpending(&set);
-	return sigismember(&set, SIGTERM);
-}
-
-static void block_stop(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 static void run(struct receiver *rx)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "payload.h"
+#include "stop.h"
 
 #define MAX_PORTS 16
 #define MAX_FLOWS 1024
@@ -135,24 +136,6 @@ static void pace(const struct sender *s, uint64_t start, unsigned long sent)
 
 	if (due > now_ns())
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-}
-
-/* SIGTERM is blocked and looked for between two batches: what was sent is then known. */
-static int told_to_stop(void)
-{
-	sigset_t set;
-
-	sigpending(&set);
-	return sigismember(&set, SIGTERM);
-}
-
-static void block_stop(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 static void print_ports(const struct sender *s)

@@ -18,6 +18,7 @@
 #include "cli/dispatcher.h"
 #include "cli/inject.h"
 #include "cli/payload.h"
+#include "cli/query.h"
 
 /*
  * Frames per system call when nothing else limits it. Each call sets up a page
@@ -216,22 +217,10 @@ static int load_sender(struct thread *t)
 	return 0;
 }
 
-static int netns_cookie(__u64 *cookie)
-{
-	socklen_t len = sizeof(*cookie);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &len))
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 static int load_account(struct inject *in)
 {
 	struct gen_bpf *skel = gen_bpf__open();
+	uint64_t cookie = 0;
 	struct stat st;
 	int err;
 
@@ -239,7 +228,8 @@ static int load_account(struct inject *in)
 		return -errno;
 	bpf_program__set_autoload(skel->progs.gen_xmit, false);
 	skel->rodata->ifindex = in->plan.ifindex;
-	err = netns_cookie(&skel->rodata->netns_cookie);
+	err = query_netns_cookie(&cookie);
+	skel->rodata->netns_cookie = cookie;
 	if (!err && stat("/proc/self/ns/pid", &st))
 		err = -errno;
 	if (!err) {

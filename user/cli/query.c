@@ -21,7 +21,7 @@
 /* A flow table of 2^20 entries is some 60 MB of JSON; more than this is a fault. */
 #define QUERY_MAX_BYTES (256l << 20)
 
-static int netns_cookie(uint64_t *cookie)
+int query_netns_cookie(uint64_t *cookie)
 {
 	socklen_t len = sizeof(*cookie);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
@@ -72,7 +72,7 @@ static int connect_daemon(const char *dev)
 	struct timeval limit = { .tv_sec = QUERY_TIMEOUT_S };
 	uint64_t cookie;
 	char prefix[64];
-	int fd, err = netns_cookie(&cookie);
+	int fd, err = query_netns_cookie(&cookie);
 
 	if (err)
 		return err;

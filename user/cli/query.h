@@ -4,8 +4,12 @@
 #define SLUICE_CLI_QUERY_H
 
 #include <json-c/json.h>
+#include <stdint.h>
 
 #include "sluice/control.h"
+
+/* SO_NETNS_COOKIE of the caller's network namespace. 0, or -errno of socket(2). */
+int query_netns_cookie(uint64_t *cookie);
 
 /*
  * Asks the daemon that serves dev (NULL: the only daemon of the caller's network

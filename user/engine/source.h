@@ -27,7 +27,10 @@ struct rx_desc {
 struct source_ops {
 	/* Takes up to n frames; returns how many. desc[0..ret) are valid, the others untouched. */
 	unsigned int (*peek)(struct source *src, struct rx_desc *desc, unsigned int n);
-	/* Gives n frames back, in any order. Never fails. */
+	/*
+	 * Gives n frames back, in any order. Never fails. Some may have to wait in the source
+	 * for their turn; they are tried again with each call, also with one of n = 0.
+	 */
 	void (*recycle)(struct source *src, const uint64_t *frame, unsigned int n);
 	/* True when peek() would return something. No side effects, may be called at any rate. */
 	bool (*pending)(const struct source *src);

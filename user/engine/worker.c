@@ -96,17 +96,27 @@ static void worker_beat(const struct worker *worker, uint64_t ns)
 		__atomic_store_n(&beat[worker->index].ns, ns, __ATOMIC_RELAXED);
 }
 
+static void worker_complete(struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		napi_complete(&worker->napi[i]);
+}
+
 /* One batch: poll, into the lanes, frames back. */
 static unsigned int worker_poll(struct worker *worker, struct napi *napi, unsigned int budget)
 {
+	/* Only what waited from before can be another instance's, and end in this batch. */
+	bool others = worker->nr_pending > 0;
 	unsigned int done;
 
 	worker->now = clock_ns(CLOCK_REALTIME);
 	done = napi_poll(napi, budget);
 	if (worker->nr_pending)
 		sock_flush(worker, false);
-	for (unsigned int i = 0; i < worker->nr_napi; i++)
-		napi_complete(&worker->napi[i]);
+	if (others)
+		worker_complete(worker);
+	else
+		napi_complete(napi);
 	return done;
 }
 
@@ -167,7 +177,7 @@ static void worker_sleep(struct worker *worker, struct pollfd *fds)
 	stat_add(&worker->stat.sleeps, 1);
 	/* Frames that waited for the fill ring's lock: nothing may come without them. */
 	for (unsigned int i = 0; i < worker->nr_napi; i++)
-		worker->napi[i].src->ops->recycle(worker->napi[i].src, NULL, 0);
+		worker->napi[i].src->ops->recycle(worker->napi[i].src, worker->napi[i].done, 0);
 	worker_beat(worker, 0);
 	rcu_thread_offline();
 	poll(fds, worker->nr_napi + 1, WORKER_NAP_MS);
@@ -211,8 +221,7 @@ static void *worker_main(void *arg)
 			worker_sleep(worker, fds);
 	}
 	sock_flush(worker, true);
-	for (unsigned int i = 0; i < worker->nr_napi; i++)
-		napi_complete(&worker->napi[i]);
+	worker_complete(worker);
 	rcu_unregister_thread();
 	free(fds);
 	return NULL;

@@ -5,6 +5,7 @@
  *	client   the connection to a daemon: one request, one answer, a deadline
  *	attach   a socket's life: attach, stop, detach, path and reason
  *	lane     the mapped ring: walk the records, give them back
+ *	cmsg     control messages of a record
  *	recv     recvfrom, recvmsg, recvmmsg: lane, stash and kernel into msghdr
  *	view     peek and release; the stash of kernel datagrams shown by a peek
  *	wait     arming, sleeping, sluice_fd()
@@ -188,6 +189,12 @@ static inline bool lib_lane_empty(struct lane *lane)
 
 	return !lib_lane_at(lane, &lane->pos, &next);
 }
+
+/* cmsg.c */
+/* Fills msg_control of *m for a record with what the socket asked for, and sets MSG_CTRUNC. */
+void lib_cmsg_rec(const struct sluice_sock *s, const struct sluice_rec *rec, struct msghdr *m);
+/* The same with the control messages of another message. */
+void lib_cmsg_copy(const struct msghdr *from, struct msghdr *m);
 
 /* recv.c */
 /* Is it time to read the kernel socket although the lane has data? */
