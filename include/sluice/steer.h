@@ -3,12 +3,14 @@
  * steer.h - the map ABI between the XDP program (bpf/) and user space.
  *
  *   NIC rx queue q --> deny4 / deny6                   may its source send to us at all?
+ *                  --> bind_rule                       does a user's rule decide?
  *                  --> bind_port / bind / local_addr   is it for an attached socket?
+ *                  --> default action                  what becomes of the rest?
  *                  --> flow hash
  *                  --> rps_sock_flow[hash & mask]      the CPU where the flow is consumed
  *                      else rps_map[q]                 a CPU by hash
  *                  --> cpu_worker[cpu]                 its worker w
- *                  --> rps_dev_flow[q]                 or the one that still has packets of the flow
+ *                  --> rps_dev_flow[q]                 or that which still has packets of the flow
  *                  --> xsks_map[q * MAX_WORKERS + w]   its socket; rx_meta goes before the packet
  *
  * Ownership: the daemon creates every map and writes every rule; the XDP
@@ -120,12 +122,13 @@ struct sluice_addr {
 	__u32 w[4];
 };
 
-/* What a rule does with its packets. Values are ABI. */
+/* What a rule, or the default, does with its packets. Values are ABI. */
 enum sluice_action {
 	SLUICE_ACT_NONE = 0,	/* no rule */
 	SLUICE_ACT_XSK = 1,	/* redirect to a worker */
-	SLUICE_ACT_CPUMAP = 2,	/* reserved: redirect to a CPU's kernel stack */
-	SLUICE_ACT_DROP = 3,	/* reserved */
+	SLUICE_ACT_CPUMAP = 2,	/* redirect to a CPU's kernel stack */
+	SLUICE_ACT_DROP = 3,
+	SLUICE_ACT_PASS = 4,	/* to the kernel, on the CPU that received it */
 };
 
 /*
@@ -193,9 +196,22 @@ struct sluice_bind {
 	__u32 counter;	/* in rule_count */
 };
 
+/*
+ * bind_rule, hash of struct sluice_bind_key -> struct sluice_bind: rules of users, looked at
+ * before bind_port, for any protocol with ports; addr all 0: any address, of both families.
+ * The rule for the address comes before that. In role host they take what is sent to the
+ * device's MAC address (untagged, or in a VLAN that has an up device) and to an address
+ * in local_addr; in role mirror, whatever matches. Which kinds there are is a setting of the
+ * program, so that it looks only for those; a rule is in the map before its kind is.
+ */
+#define SLUICE_BIND_RULES 8192
+#define SLUICE_BIND_ANY 0x1u	/* rules for any address */
+#define SLUICE_BIND_EXACT 0x2u	/* rules for single addresses */
+#define SLUICE_BIND_CPUMAP 0x4u	/* rules with SLUICE_ACT_CPUMAP */
+
 /* local_addr, hash: struct sluice_addr -> ifindex, unicast addresses of this host but loopback. */
 
-/* vlan_dev, array indexed by VLAN ID (802.1Q): ifindex of the up VLAN device on this device, else 0. */
+/* vlan_dev, array by VLAN ID (802.1Q): ifindex of the up VLAN device on this device, else 0. */
 #define SLUICE_VLAN_IDS 4096
 
 /* One verdict for each packet that the XDP program saw. */
@@ -206,13 +222,16 @@ struct sluice_bind {
 	X(PASS_PROTO, "pass_proto", "not IPv4 or IPv6")                     \
 	X(PASS_HEADER, "pass_header", "malformed, or with IP options")      \
 	X(PASS_FRAG, "pass_frag", "fragment")                               \
-	X(PASS_L4, "pass_l4", "not UDP")                                    \
+	X(PASS_L4, "pass_l4", "not UDP, or behind extension headers")       \
 	X(PASS_PORT, "pass_port", "no rule for the port, or its gate shut") \
 	X(PASS_ADDR, "pass_addr", "destination address has no rule")        \
 	X(PASS_TARGET, "pass_target", "no worker has a socket for it")      \
 	X(DROP_DENY, "drop_deny", "source address is denied")               \
 	X(PASS_STALLED, "pass_stalled", "its worker does not run")          \
-	X(DROP_FLOW_LIMIT, "drop_flow_limit", "backlog above half, mostly of this flow")
+	X(DROP_FLOW_LIMIT, "drop_flow_limit", "backlog above half, mostly of this flow") \
+	X(PASS_RULE, "pass_rule", "a rule says so")                         \
+	X(DROP_RULE, "drop_rule", "a rule or the default says so")          \
+	X(PASS_HASH, "pass_hash", "no flow hash, so it cannot be steered")
 
 enum sluice_verdict {
 #define X(id, name, text) SLUICE_XDP_##id,

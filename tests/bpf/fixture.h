@@ -76,6 +76,10 @@ struct fixture_opts {
 	__u32 half;		/* of a target's ring */
 	__u32 limit_len;
 	__u8 deny;
+	int mirror;
+	__u8 fallback;			/* default_action; 0: pass */
+	__u8 rules;			/* bind_rules */
+	const __u8 *toeplitz;		/* key; NULL: SipHash */
 };
 
 struct result {
@@ -167,6 +171,12 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	skel->rodata->backlog_half = o->half;
 	skel->rodata->flow_limit_len = o->limit_len;
 	skel->rodata->deny_families = o->deny;
+	skel->rodata->role_mirror = o->mirror != 0;
+	skel->rodata->default_action = o->fallback ? o->fallback : SLUICE_ACT_PASS;
+	skel->rodata->bind_rules = o->rules;
+	skel->rodata->hash_toeplitz = o->toeplitz != NULL;
+	if (o->toeplitz)
+		toeplitz_fill((void *)skel->rodata->toeplitz_table, o->toeplitz);
 	bpf_map__set_max_entries(skel->maps.rps_map, QUEUES);
 	bpf_map__set_max_entries(skel->maps.xsks_map, SLOTS);
 	bpf_map__set_max_entries(skel->maps.flow_tail, QUEUES);
@@ -281,6 +291,21 @@ static inline void set_bind(struct fixture *f, const __u8 *addr, int version, __
 		map_set(f->skel->maps.bind, &k, &b);
 	else
 		map_del(f->skel->maps.bind, &k);
+}
+
+/* A user's rule; addr NULL: any address; action 0 takes it out. */
+static inline void set_rule(struct fixture *f, const __u8 *addr, int version, __u16 port,
+			    __u8 proto, __u32 action, __u32 counter)
+{
+	struct sluice_bind_key k = { .port = htons(port), .proto = proto };
+	struct sluice_bind b = { .action = action, .counter = counter };
+
+	if (addr)
+		k.addr = mapped(addr, version);
+	if (action)
+		map_set(f->skel->maps.bind_rule, &k, &b);
+	else
+		map_del(f->skel->maps.bind_rule, &k);
 }
 
 /* addr: network order; len: of the prefix; counter 0 takes the rule out. */
@@ -415,7 +440,8 @@ static inline enum sluice_verdict verdict_since(const struct fixture *f,
 
 static inline int action_of(enum sluice_verdict v)
 {
-	if (v == SLUICE_XDP_DROP_DENY || v == SLUICE_XDP_DROP_FLOW_LIMIT)
+	if (v == SLUICE_XDP_DROP_DENY || v == SLUICE_XDP_DROP_FLOW_LIMIT ||
+	    v == SLUICE_XDP_DROP_RULE)
 		return XDP_DROP;
 	return v == SLUICE_XDP_REDIRECT ? XDP_REDIRECT : XDP_PASS;
 }

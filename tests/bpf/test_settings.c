@@ -51,7 +51,7 @@ static void test_verifier(void **state)
  * instructions wide) and a load, which the verifier keeps though it knows the value; and the
  * way of a verdict that does not occur.
  */
-#define OFF_LEAVES 16
+#define OFF_LEAVES 32
 static void test_off(void **state)
 {
 	const struct fixture_opts off = { .sock_flow_mask = SOCK_FLOWS - 1, .cpu_mask = 7 };

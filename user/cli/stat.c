@@ -105,11 +105,10 @@ static void print_books(struct json_object *books)
 	if (!books)
 		return;
 	printf("\nbooks: redirected %" PRIu64 ", passed %" PRIu64 ", denied %" PRIu64
-	       ", flow limit %" PRIu64 "; received %" PRIu64
+	       ", ruled out %" PRIu64 ", flow limit %" PRIu64 "; received %" PRIu64
 	       " = delivered %" PRIu64 " + dropped %" PRIu64 "; lost in rings %" PRIu64 ": %s\n",
 	       js_u64(books, "redirected"), js_u64(books, "passed"), js_u64(books, "denied"),
-	       js_u64(books, "flow_limit"),
-	       js_u64(books, "received"),
+	       js_u64(books, "ruled_out"), js_u64(books, "flow_limit"), js_u64(books, "received"),
 	       js_u64(books, "delivered"), js_u64(books, "dropped"), js_u64(books, "ring_lost"),
 	       js_bool(books, "closed") ? "they close"
 					: "THEY DO NOT CLOSE (in traffic: look again)");

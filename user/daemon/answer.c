@@ -30,7 +30,8 @@ static const char *const verdict_names[] = {
 
 /* What the whole daemon has seen, summed while the parts are printed. */
 struct books {
-	uint64_t redirected, passed, denied, flow_limit, received, delivered, dropped, ring_lost, enqueued;
+	uint64_t redirected, passed, denied, ruled_out, flow_limit;
+	uint64_t received, delivered, dropped, ring_lost, enqueued;
 };
 
 static uint64_t *verdict_sum(struct books *books, int v)
@@ -40,6 +41,8 @@ static uint64_t *verdict_sum(struct books *books, int v)
 		return &books->redirected;
 	case SLUICE_XDP_DROP_DENY:
 		return &books->denied;
+	case SLUICE_XDP_DROP_RULE:
+		return &books->ruled_out;
 	case SLUICE_XDP_DROP_FLOW_LIMIT:
 		return &books->flow_limit;
 	default:
@@ -162,6 +165,7 @@ static json_object *stat_books(const struct books *books)
 	put_u64(o, "redirected", books->redirected);
 	put_u64(o, "passed", books->passed);
 	put_u64(o, "denied", books->denied);
+	put_u64(o, "ruled_out", books->ruled_out);
 	put_u64(o, "flow_limit", books->flow_limit);
 	put_u64(o, "received", books->received);
 	put_u64(o, "ring_lost", books->ring_lost);
