@@ -15,6 +15,7 @@
 #include <bpf/bpf_endian.h>
 #include <sluice/steer.h>
 
+#include "cpu.h"
 #include "deny.h"
 #include "dev_flow.h"
 #include "hash.h"
@@ -30,7 +31,7 @@ struct target {
 	__u32 hash;
 	__u32 action;	/* SLUICE_ACT_XSK or SLUICE_ACT_CPUMAP */
 	__u32 queue;
-	__u32 worker;
+	__u32 number;
 	__u32 slot;	/* in xsks_map */
 };
 
@@ -90,7 +91,7 @@ static __always_inline void write_meta(struct xdp_md *ctx, const struct target *
 	meta->hash = t->hash;
 	meta->seq = seq;
 	meta->queue = (__u16)t->queue;
-	meta->worker = (__u16)t->worker;
+	meta->target = (__u16)t->number;
 }
 
 /*
@@ -106,8 +107,6 @@ static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target
 	struct queue_seqs *tails;
 	struct rps_target to;
 
-	if (t->action == SLUICE_ACT_CPUMAP)
-		return SLUICE_XDP_PASS_TARGET;
 	if (with_flows)
 		dev_flow_get(&at, queue, t->hash);
 	rps_wanted(&to, t->hash, queue, at.flow != NULL);
@@ -116,7 +115,7 @@ static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target
 	if (to.worker >= SLUICE_MAX_WORKERS)
 		return SLUICE_XDP_PASS_TARGET;
 	t->queue = queue;
-	t->worker = to.worker;
+	t->number = to.worker;
 	t->slot = queue * SLUICE_MAX_WORKERS + to.worker;
 	if (!bpf_map_lookup_elem(&xsks_map, &t->slot))
 		return SLUICE_XDP_PASS_TARGET;
@@ -132,6 +131,31 @@ static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target
 		dev_flow_record(at.flow, t->hash, &to, seq);
 	write_meta(ctx, t, seq);
 	return SLUICE_XDP_REDIRECT;
+}
+
+/* As aim(), for the kernel's stack on a CPU. Here the redirect is made, too (cpu_redirect()). */
+static __always_inline enum sluice_verdict aim_cpu(struct xdp_md *ctx, struct target *t,
+						   int with_flows)
+{
+	__u32 queue = ctx->rx_queue_index, cpu, seq;
+	struct cpu_flow_view at = {};
+	struct cpu_seqs *tails;
+
+	if (with_flows)
+		cpu_flow_get(&at, queue, t->hash);
+	cpu = cpu_wanted(t->hash, queue, at.rfs);
+	if (at.flow)
+		cpu = cpu_flow_guard(&at, queue, cpu);
+	tails = bpf_map_lookup_elem(&cpu_tail, &queue);
+	if (!tails || !cpu_redirect(cpu) || cpu >= SLUICE_MAX_CPUS)
+		return SLUICE_XDP_PASS_TARGET;
+	t->queue = queue;
+	t->number = SLUICE_TARGET_CPU + cpu;
+	seq = next_seq(&tails->cpu[cpu]);
+	if (at.flow)
+		cpu_flow_record(at.flow, t->hash, cpu, seq);
+	write_meta(ctx, t, seq);
+	return SLUICE_XDP_REDIRECT_CPU;
 }
 
 /* Of the program. all: packets that no socket takes may have to be steered, too. */
@@ -258,6 +282,11 @@ int steer(struct xdp_md *ctx)
 	enum sluice_verdict v = decide(&t, (const void *)(long)ctx->data,
 				       (const void *)(long)ctx->data_end);
 
+	if (cpumap && v == SLUICE_XDP_REDIRECT && t.action == SLUICE_ACT_CPUMAP) {
+		v = dev_flows ? aim_cpu(ctx, &t, 1) : aim_cpu(ctx, &t, 0);
+		count(v);
+		return v == SLUICE_XDP_REDIRECT_CPU ? XDP_REDIRECT : XDP_PASS;
+	}
 	if (v == SLUICE_XDP_REDIRECT)
 		v = dev_flows ? aim(ctx, &t, 1) : aim(ctx, &t, 0);
 	count(v);
