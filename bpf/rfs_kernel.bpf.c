@@ -112,7 +112,8 @@ static __always_inline int is_loopback4(__be32 addr)
 /* Written only when it changes: other CPUs read it for every packet. */
 static __always_inline void flow_record(const struct flow_key *k, __u32 cpu)
 {
-	__u32 hash = flow_hash((const __u64 *)hash_key, k), slot = hash & sock_flow_mask;
+	const __u64 key[2] = { hash_key[0], hash_key[1] };
+	__u32 hash = flow_hash(key, k), slot = hash & sock_flow_mask;
 	__u32 pair = slot / 2, entry = (hash & ~cpu_mask) | cpu;
 	struct sock_flow_pair *p = bpf_map_lookup_elem(&rps_sock_flow, &pair);
 
