@@ -130,6 +130,8 @@ enum sluice_action {
 	SLUICE_ACT_DROP = 3,
 	SLUICE_ACT_PASS = 4,	/* to the kernel, on the CPU that received it */
 };
+#define SLUICE_ACTION_LIST(X) \
+	X(XSK, "xsk") X(CPUMAP, "cpumap") X(DROP, "drop") X(PASS, "pass")
 
 /*
  * deny4, deny6: LPM tries on the source address; what matches is dropped, whatever

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <bpf/steer.skel.h>
+#include <hash.h>
 
 #include "engine/steer_flow.h"
 #include "engine/steer_map.h"
@@ -123,6 +124,12 @@ static void steer_set_options(struct steer_bpf *skel, const struct steer_config 
 	skel->rodata->dev_flows = config->dev_flows;
 	skel->rodata->backlog_half = config->ring / 2;
 	skel->rodata->flow_limit_len = config->flow_limit_len;
+	skel->rodata->role_mirror = config->mirror;
+	skel->rodata->default_action = config->fallback ? config->fallback : SLUICE_ACT_PASS;
+	skel->rodata->bind_rules = config->bind_rules;
+	skel->rodata->hash_toeplitz = config->rss_key != NULL;
+	if (config->rss_key)
+		toeplitz_fill((toeplitz_nibble *)skel->rodata->toeplitz_table, config->rss_key);
 }
 
 int steer_open(struct steer *s, const struct steer_config *config)
@@ -275,6 +282,8 @@ int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
 	s->skel = skel;
 	s->config.sock_flow_entries = config->sock_flow_entries;
 	s->config.deny = config->deny;
+	s->config.fallback = config->fallback;
+	s->config.bind_rules = config->bind_rules;
 	s->sock_flow = flows ? flows : s->sock_flow;
 	steer_replaced(s, &old);
 	return 0;

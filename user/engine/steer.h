@@ -41,6 +41,10 @@ struct steer_config {
 	uint32_t ring;			/* descriptors of a target's ring, its backlog limit; 0: no limits */
 	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
 	uint8_t deny;			/* families with deny rules: SLUICE_DENY_4 | SLUICE_DENY_6 */
+	bool mirror;			/* frames for anybody are ours */
+	uint8_t fallback;		/* enum sluice_action: the default; 0: pass */
+	uint8_t bind_rules;		/* SLUICE_BIND_*: kinds of rules of users that there are */
+	const uint8_t *rss_key;		/* Toeplitz under this key; NULL: SipHash. Must outlive it */
 };
 
 /* A queue's rps_dev_flow: the current table, and, after a resize, the former one. */
@@ -97,7 +101,7 @@ void steer_detach(struct steer *s);
 
 /*
  * Puts a program with the settings of config in the place of the one that runs:
- * sock_flow_entries and deny; all else stays as it is. Every packet is handled by
+ * sock_flow_entries, deny, fallback and bind_rules; all else stays as it is. Every packet is handled by
  * the one or the other, on the same maps; only rps_sock_flow is made anew, empty,
  * when sock_flow_entries is another number or flush is set. Nobody may use
  * s->sock_flow during the call then. -ENOMEM, -errno of bpf(2): nothing has changed.
@@ -152,6 +156,13 @@ int steer_deny_add(struct steer *s, const struct steer_prefix *prefix, uint32_t 
 int steer_deny_del(struct steer *s, const struct steer_prefix *prefix);
 /* The counter of the rule for one source address, as the program finds it; -ENOENT: none. */
 int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool ipv6, uint32_t *counter);
+
+/* Rules of users, looked at only by a program loaded with their kinds in config.bind_rules. */
+int steer_rule_add(struct steer *s, const struct sluice_bind_key *key,
+		   const struct sluice_bind *rule);
+int steer_rule_del(struct steer *s, const struct sluice_bind_key *key);
+bool steer_rule_find(const struct steer *s, const struct sluice_bind_key *key,
+		     struct sluice_bind *rule);
 
 /* n counters in a row, at 0; their first, or 0 when none is left. */
 uint32_t steer_counter_get(struct steer *s, uint32_t n);
