@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,12 +37,6 @@ static const struct {
 #define X(id, name) { name, SLUICE_ACT_##id },
 	SLUICE_ACTION_LIST(X)
 #undef X
-}, protocols[] = {
-	{ "udp", IPPROTO_UDP },
-	{ "tcp", IPPROTO_TCP },
-	{ "sctp", IPPROTO_SCTP },
-	{ "dccp", IPPROTO_DCCP },
-	{ "udplite", IPPROTO_UDPLITE },
 };
 
 #define SYNTAX "expected `show`, `add|del deny PREFIX`, `add bind PROTO PORT [addr ADDR] action " \
@@ -167,12 +160,9 @@ static int read_action(const char *text, struct sluice_ctl_msg *msg)
 
 static int read_protocol(const char *text, struct sluice_ctl_msg *msg)
 {
-	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
-		if (strcmp(text, protocols[i].name))
-			continue;
-		msg->u.rule.proto = (__u8)protocols[i].number;
+	msg->u.rule.proto = protocol_parse(text);
+	if (msg->u.rule.proto)
 		return 0;
-	}
 	return opt_usage(NAME, "`%s` is no protocol with ports: udp, tcp, sctp, dccp or udplite",
 			 text);
 }
