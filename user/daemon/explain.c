@@ -2,7 +2,6 @@
 #include "daemon/explain.h"
 
 #include <arpa/inet.h>
-#include <hash.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "daemon/control.h"
 #include "daemon/json.h"
+#include "engine/dissect.h"
 
 struct explain {
 	struct control *c;
@@ -69,7 +69,22 @@ static bool explain_deny(struct explain *x)
 	return true;
 }
 
-static bool explain_gate(struct explain *x)
+/* A rule of a user; SLUICE_ACT_NONE: there is none for it. */
+static uint32_t explain_rule(struct explain *x)
+{
+	struct bind_rule rule;
+	char text[BINDS_TEXT];
+
+	if (!binds_find(x->c->dev, x->flow, &rule))
+		return SLUICE_ACT_NONE;
+	binds_text(&rule.key, text);
+	put_rule(x, "bind", text);
+	put_text(x->out, "action", binds_action(rule.bind.action));
+	because(x, "the rule for %s says %s", text, binds_action(rule.bind.action));
+	return rule.bind.action;
+}
+
+static enum sluice_verdict explain_gate(struct explain *x)
 {
 	unsigned int port = ntohs(x->flow->dport);
 	const struct sluice_port *gate = &x->steer->port[port];
@@ -79,45 +94,57 @@ static bool explain_gate(struct explain *x)
 
 	if (gate->flags & (any | SLUICE_PORT_EXACT) &&
 	    open == __atomic_load_n(&gate->gen, __ATOMIC_RELAXED))
-		return true;
-	verdict(x, SLUICE_XDP_PASS_PORT);
+		return SLUICE_XDP_REDIRECT;
 	if (!x->c->ports->port[port])
-		because(x, "no socket is attached on port %u: the kernel has it", port);
+		because(x, "no socket is attached on port %u", port);
 	else if (gate->flags & (any | SLUICE_PORT_EXACT))
-		because(x, "the gate of port %u is shut, since its sockets are not all attached, or just changed "
-			"(see 'sluice sock'): the kernel has it", port);
+		because(x, "the gate of port %u is shut, since its sockets are not all attached, "
+			"or just changed (see 'sluice sock')", port);
 	else
-		because(x, "no socket attached on port %u takes this family: the kernel has it", port);
-	return false;
+		because(x, "no socket attached on port %u takes this family", port);
+	return SLUICE_XDP_PASS_PORT;
 }
 
-static bool explain_bind(struct explain *x)
+static enum sluice_verdict explain_bind(struct explain *x)
 {
 	unsigned int port = ntohs(x->flow->dport);
 	const struct sluice_port *gate = &x->steer->port[port];
 	const struct sluice_addr *daddr = &x->flow->daddr;
 	char text[INET6_ADDRSTRLEN + 8], addr[INET6_ADDRSTRLEN];
+	bool local = steer_is_local(x->steer, daddr);
 
 	inet_ntop(x->ipv6 ? AF_INET6 : AF_INET, x->ipv6 ? &daddr->w[0] : &daddr->w[3], addr,
 		  sizeof(addr));
 	if (gate->flags & SLUICE_PORT_EXACT && steer_bind_find(x->steer, daddr, x->flow->dport)) {
 		snprintf(text, sizeof(text), x->ipv6 ? "[%s]:%u" : "%s:%u", addr, port);
-		put_rule(x, "bind", text);
+		put_rule(x, "socket", text);
 		because(x, "a socket is attached on %s itself", text);
-		return true;
+		return SLUICE_XDP_REDIRECT;
 	}
 	if (gate->flags & (x->ipv6 ? SLUICE_PORT_ANY6 : SLUICE_PORT_ANY4) &&
-	    steer_is_local(x->steer, daddr)) {
+	    (local || x->steer->config.mirror)) {
 		snprintf(text, sizeof(text), "*:%u", port);
-		put_rule(x, "bind", text);
-		because(x, "a socket is attached on any address, port %u, and %s is one of this host",
-			port, addr);
-		return true;
+		put_rule(x, "socket", text);
+		because(x, "a socket is attached on any address, port %u, and %s is %s", port, addr,
+			local ? "one of this host" : "as good as any in role mirror");
+		return SLUICE_XDP_REDIRECT;
 	}
-	verdict(x, SLUICE_XDP_PASS_ADDR);
-	because(x, "on port %u no rule is for the address %s%s: the kernel has it", port, addr,
-		steer_is_local(x->steer, daddr) ? "" : ", which is no unicast address of this host");
-	return false;
+	because(x, "on port %u no socket is for the address %s%s", port, addr,
+		local ? "" : ", which is no unicast address of this host");
+	return SLUICE_XDP_PASS_ADDR;
+}
+
+/* Whether an attached socket takes it: SLUICE_XDP_REDIRECT, or why not. */
+static enum sluice_verdict explain_attached(struct explain *x)
+{
+	enum sluice_verdict v;
+
+	if (x->flow->proto != IPPROTO_UDP) {
+		because(x, "sockets receive only UDP through sluice");
+		return SLUICE_XDP_PASS_L4;
+	}
+	v = explain_gate(x);
+	return v == SLUICE_XDP_REDIRECT ? explain_bind(x) : v;
 }
 
 static void explain_hash(struct explain *x)
@@ -125,7 +152,8 @@ static void explain_hash(struct explain *x)
 	const struct sluice_ctl_flow *f = x->flow;
 	struct flow_key key = {
 		.version = f->family,
-		.proto = IPPROTO_UDP,
+		.proto = f->proto,
+		.ports = 1,
 		.sport = f->sport,
 		.dport = f->dport,
 	};
@@ -133,7 +161,7 @@ static void explain_hash(struct explain *x)
 
 	memcpy(&key.saddr, x->ipv6 ? &f->saddr.w[0] : &f->saddr.w[3], x->ipv6 ? 16 : 4);
 	memcpy(&key.daddr, x->ipv6 ? &f->daddr.w[0] : &f->daddr.w[3], x->ipv6 ? 16 : 4);
-	x->hash = flow_hash(x->c->dev->engine->hash_key, &key);
+	x->hash = dissect_key_hash(x->c->dev->engine, &key);
 	snprintf(text, sizeof(text), "0x%08x", x->hash);
 	put_text(x->out, "hash", text);
 }
@@ -291,20 +319,59 @@ static void explain_socket(struct explain *x)
 		a->reuseport ? ", which the hash chooses where a SO_REUSEPORT group shares the port" : "");
 }
 
+static void explain_xsk(struct explain *x)
+{
+	explain_hash(x);
+	if (!explain_target(x))
+		return;
+	if (x->flow->proto == IPPROTO_UDP)
+		explain_socket(x);
+	else
+		because(x, "the worker has no use for this protocol, and drops it (ip_proto)");
+}
+
+/* why: of SLUICE_ACT_PASS. */
+static void explain_action(struct explain *x, uint32_t action, enum sluice_verdict why)
+{
+	switch (action) {
+	case SLUICE_ACT_XSK:
+		explain_xsk(x);
+		break;
+	case SLUICE_ACT_CPUMAP:
+		explain_hash(x);
+		verdict(x, SLUICE_XDP_PASS_TARGET);
+		because(x, "there is no CPU for it: the kernel has it");
+		break;
+	case SLUICE_ACT_DROP:
+		verdict(x, SLUICE_XDP_DROP_RULE);
+		because(x, "dropped");
+		break;
+	default:
+		verdict(x, why);
+		because(x, "the kernel has it");
+	}
+}
+
 static void explain_flow(struct explain *x)
 {
+	uint32_t action;
+	enum sluice_verdict v;
+
 	if (explain_deny(x))
 		return;
-	if (x->flow->proto != IPPROTO_UDP) {
-		verdict(x, SLUICE_XDP_PASS_L4);
-		because(x, "only UDP is received through sluice: the kernel has it");
+	action = explain_rule(x);
+	if (action != SLUICE_ACT_NONE) {
+		explain_action(x, action, SLUICE_XDP_PASS_RULE);
 		return;
 	}
-	if (!explain_gate(x) || !explain_bind(x))
+	v = explain_attached(x);
+	if (v == SLUICE_XDP_REDIRECT) {
+		explain_xsk(x);
 		return;
-	explain_hash(x);
-	if (explain_target(x))
-		explain_socket(x);
+	}
+	action = x->steer->config.fallback;
+	because(x, "the default is %s", binds_action(action));
+	explain_action(x, action, v);
 }
 
 json_object *explain_answer(struct control *c, const struct sluice_ctl_flow *flow)
@@ -319,6 +386,8 @@ json_object *explain_answer(struct control *c, const struct sluice_ctl_flow *flo
 	};
 
 	put_text(x.out, "dev", c->dev->config->ifname);
+	put_text(x.out, "role", x.steer->config.mirror ? "mirror" : "host");
+	put_text(x.out, "default", binds_action(x.steer->config.fallback));
 	explain_flow(&x);
 	json_object_object_add(x.out, "why", x.why);
 	return x.out;
