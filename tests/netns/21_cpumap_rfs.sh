@@ -48,7 +48,8 @@ own_cpu()
 	n=($(($(on_cpu 0) - mark0)) $(($(on_cpu 1) - mark1)))
 	here=${n[$1]}
 	echo "$2: on CPU $1 $here, on the other ${n[1 - $1]}"
-	[ $((n[0] + n[1])) -ge "$3" ] || fail "$2: too few packets to tell"
+	# Where the machine is busy, a queue may overflow.
+	[ $((n[0] + n[1])) -ge $(($3 * 9 / 10)) ] || fail "$2: too few packets to tell"
 	[ $((here * 100)) -ge $(((n[0] + n[1]) * 99)) ] || fail "$2: less than 99 % on CPU $1"
 }
 
@@ -83,17 +84,31 @@ sleep 0.2
 tb_stop app
 equal "received with complete checksums" "$(out app .received)" 100
 
+# How many flows the map gives to CPU 1; false where two share an entry of rps_dev_flow, and so
+# a CPU: another start has another key.
+explained()
+{
+	local i said hashes=
+	wanted=0
+	for ((i = 0; i < FLOWS; i++)); do
+		said=$(tb_exec "$TB_B" "$SLUICE" explain udp "$TB_A4:$((1024 + i))" "$TB_B4:$PORT" -j |
+			jq -r 'select(.verdict == "redirect_cpu") | "\(.hash) \(.queues[0].cpu)"')
+		[ -n "$said" ] || fail "explain"
+		hashes="$hashes $((${said% *} % 4096))"
+		wanted=$((wanted + ${said#* }))
+	done
+	# shellcheck disable=SC2086
+	[ "$(printf '%s\n' $hashes | sort -u | wc -l)" = $FLOWS ]
+}
+
 # Without --kernel-rfs, as the hash and the map say.
-start
-wanted=0
-for ((i = 0; i < FLOWS; i++)); do
-	cpu=$(tb_exec "$TB_B" "$SLUICE" explain udp "$TB_A4:$((1024 + i))" "$TB_B4:$PORT" -j |
-		jq 'select(.verdict == "redirect_cpu") | .queues[0].cpu')
-	[ -n "$cpu" ] || fail "explain"
-	wanted=$((wanted + cpu))
+for try in {1..20}; do
+	start --rps-flow-cnt 4096
+	explained && break
+	[ "$try" -lt 20 ] || fail "flows always share entries"
 done
 app -c 1 udp "$TB_B4" $PORT
-burst 50000 $((FLOWS * 100))
+burst 20000 $((FLOWS * 100))
 tb_stop app
 echo "without: on CPU 0 $(on_cpu 0), on CPU 1 $(on_cpu 1); $wanted of $FLOWS flows are CPU 1's"
 equal "packets on CPU 0" "$(on_cpu 0)" $(((FLOWS - wanted) * 100))
@@ -110,17 +125,17 @@ for cpu in 1 0 1; do
 	app -c $cpu udp "$TB_B4" $PORT
 	warm_up
 	mark
-	burst 50000 20000
+	burst 20000 10000
 	tb_stop app
-	own_cpu $cpu "unconnected UDP" 20000
+	own_cpu $cpu "unconnected UDP" 10000
 done
 
 app -c 0 udp :: $PORT
 warm_up
 mark
-burst 50000 20000
+burst 20000 10000
 tb_stop app
-own_cpu 0 "IPv4 on an unconnected IPv6 socket" 20000
+own_cpu 0 "IPv4 on an unconnected IPv6 socket" 10000
 
 # First peeked at on the other CPU.
 app -c 1 -p 0 udp "$TB_B4" $PORT
@@ -138,10 +153,10 @@ for cpu in 0 1; do
 		send -d "$to" -p $PORT -S 5000 -f 1 -n 20 -r 1000 >/dev/null
 		sleep 0.1
 		mark
-		send -d "$to" -p $PORT -S 5000 -f 1 -n 10000 -r 20000 >/dev/null
+		send -d "$to" -p $PORT -S 5000 -f 1 -n 5000 -r 10000 >/dev/null
 		sleep 0.1
 		tb_stop app
-		own_cpu $cpu "connected UDP, $to" 10000
+		own_cpu $cpu "connected UDP, $to" 5000
 	done
 done
 app -c 0 -p 1 udp "$TB_B4" $PORT "$TB_A4" 5000
