@@ -5,7 +5,8 @@
  * space sets those of rps_map, flow_tail, flow_head and flow_room (queues),
  * rps_dev_flow (2 * queues), xsks_map (queues * SLUICE_MAX_WORKERS), rps_sock_flow
  * (half its entries: see below), bind and local_addr; and, with a flow limit,
- * flow_limit (like xsks_map) and flow_limit_bkt (that * table length / 8).
+ * flow_limit (like xsks_map) and flow_limit_bkt (that * table length / 8); cpu_tail
+ * (queues), and cpu_head, cpu_lost and cpu_map (possible CPUs).
  *
  * The kernel rounds the elements of an array up to 8 bytes. Where user space maps
  * an array of __u32 into its memory, several go into one element, so that they
@@ -35,7 +36,9 @@ const volatile __u8 generic_mode = 0;		/* generic XDP: several CPUs may share a 
 const volatile __u8 dev_flows = 0;		/* queues may have an rps_dev_flow; 0: no RFS */
 const volatile __u32 backlog_half = 0;		/* half of a target's ring; 0: no limits */
 const volatile __u32 flow_limit_len = 0;	/* buckets per target; 0: no flow limit */
+const volatile __u8 cpumap = 0;			/* something may have SLUICE_ACT_CPUMAP */
 
+const volatile __u8 decide_more = 0;		/* any of the next four; 0: they are not looked at */
 const volatile __u8 role_mirror = 0;		/* frames for anybody are ours */
 const volatile __u8 default_action = SLUICE_ACT_PASS;	/* for what no rule and no socket takes */
 const volatile __u8 bind_rules = 0;		/* SLUICE_BIND_*: what bind_rule has */
@@ -64,6 +67,11 @@ struct sock_flow_pair {
 /* flow_tail and flow_head entry q * SLUICE_MAX_WORKERS + w is [q].worker[w]. */
 struct queue_seqs {
 	__u32 worker[SLUICE_MAX_WORKERS];
+};
+
+/* cpu_tail entry q * SLUICE_MAX_CPUS + c is [q].cpu[c]. */
+struct cpu_seqs {
+	__u32 cpu[SLUICE_MAX_CPUS];
 };
 
 /* flow_limit_bkt entry i is [i / 8].packets[i % 8]. */
@@ -187,6 +195,36 @@ struct {
 	__type(key, __u32);
 	__type(value, struct queue_seqs);
 } flow_room SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_CPUMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bpf_cpumap_val);
+} cpu_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, DEFAULT_QUEUES);
+	__type(key, __u32);
+	__type(value, struct cpu_seqs);
+} cpu_tail SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_cpu_head);
+} cpu_head SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} cpu_lost SEC(".maps");
 
 /* One queue's flows; its size is the queue's own. */
 struct dev_flow_table {

@@ -49,7 +49,7 @@ struct model {
 struct outcome {
 	enum sluice_verdict verdict;
 	__u32 hash;
-	__u32 worker;
+	__u32 target;
 };
 
 static inline int model_find(const void *table, unsigned int n, const void *what, size_t size)
@@ -205,7 +205,9 @@ static inline enum sluice_verdict model_action(struct model *m, const struct mod
 	return why == SLUICE_XDP_PASS_HEADER ? why : SLUICE_XDP_PASS_HASH;
 }
 
-static inline struct outcome model_decide(struct model *m, const __u8 *b, __u32 len, __u32 queue)
+/* f, before: for model_set_clock() */
+static inline struct outcome model_decide(struct model *m, const struct fixture *f, const __u8 *b,
+					  __u32 len, __u32 queue, __u16 before)
 {
 	static const __u8 none[4];
 	struct model_packet p = model_parse(b, len);
@@ -222,13 +224,11 @@ static inline struct outcome model_decide(struct model *m, const __u8 *b, __u32 
 	o.verdict = model_action(m, &p, b, &action);
 	if (o.verdict != SLUICE_XDP_REDIRECT)
 		return o;
-	if (action == SLUICE_ACT_CPUMAP) {
-		o.verdict = SLUICE_XDP_PASS_TARGET;
-		return o;
-	}
 	o.hash = ref_flow_hash(own_key, p.version, (__u8)p.proto, p.saddr, p.daddr, ports,
 			       ports + 2);
-	o.verdict = model_enqueue(&m->o, o.hash, queue, &o.worker);
+	model_set_clock(&m->o, f, o.hash, queue, before);
+	o.verdict = action == SLUICE_ACT_XSK ? model_enqueue(&m->o, o.hash, queue, &o.target) :
+					       model_enqueue_stack(&m->o, o.hash, queue, &o.target);
 	return o;
 }
 

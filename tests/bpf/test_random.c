@@ -71,6 +71,12 @@ static void change_vlan(struct world *w)
 	w->f.vlan[w->m.vid[i]] = w->m.vlan[i];
 }
 
+/* Few machines have all of M_CPUS, which only CPUMAP asks for. */
+static __u32 pick_cpu(struct world *w)
+{
+	return below(w, below(w, 2) ? 2 : M_CPUS);
+}
+
 static void change_rps(struct world *w)
 {
 	__u32 q = below(w, QUEUES);
@@ -78,8 +84,23 @@ static void change_rps(struct world *w)
 
 	r->len = below(w, 6) ? 1 + below(w, SLUICE_RPS_MAX) : 0;
 	for (__u32 i = 0; i < r->len; i++)
-		r->cpus[i] = (__u16)(below(w, 40) ? below(w, M_CPUS) : SLUICE_NO_CPU);
+		r->cpus[i] = (__u16)(below(w, 40) ? pick_cpu(w) : SLUICE_NO_CPU);
 	map_set(w->f.skel->maps.rps_map, &q, r);
+}
+
+/* Making and ending an entry takes its time: not often. */
+static void change_cpu(struct world *w)
+{
+	__u32 cpu = below(w, 2);
+
+	if (!below(w, 50)) {
+		bool on = !w->m.o.cpu_on[cpu];
+
+		if (!set_cpu_entry(&w->f, cpu, on))
+			w->m.o.cpu_on[cpu] = on;
+	}
+	w->m.o.thread[cpu] = below(w, 3) != 0;
+	w->f.cpu_head[cpu].task = w->m.o.thread[cpu];
 }
 
 static void change_worker(struct world *w)
@@ -125,7 +146,10 @@ static void change_rule(struct world *w)
 
 static void change_state(struct world *w)
 {
-	switch (below(w, 8)) {
+	switch (below(w, 9)) {
+	case 8:
+		change_cpu(w);
+		break;
 	case 7:
 		change_rule(w);
 		break;
@@ -159,10 +183,19 @@ static void change_head(struct world *w)
 	w->f.head[slot] = w->m.o.head[slot];
 }
 
+static void change_cpu_head(struct world *w)
+{
+	__u32 q = below(w, QUEUES), cpu = below(w, 2);
+	__u32 behind = w->m.o.cpu_tail[q][cpu] - w->m.o.cpu_head[q][cpu];
+
+	w->m.o.cpu_head[q][cpu] += below(w, 3) ? below(w, behind + 1) : behind;
+	w->f.cpu_head[cpu].queue[q] = w->m.o.cpu_head[q][cpu];
+}
+
 /* What a client's CPU would have recorded, at times for another flow. */
 static void record_flow(struct world *w, __u32 hash)
 {
-	__u32 i = hash & (SOCK_FLOWS - 1), entry = (hash & ~CPU_MASK) | below(w, M_CPUS);
+	__u32 i = hash & (SOCK_FLOWS - 1), entry = (hash & ~CPU_MASK) | pick_cpu(w);
 
 	if (!below(w, 4))
 		entry ^= 1u << below(w, 32);
@@ -242,23 +275,26 @@ static void step(struct world *w)
 {
 	struct frame p = random_frame(w);
 	__u32 queue = below(w, QUEUES);
-	struct outcome o = model_decide(&w->m, p.b, p.len, queue);
+	__u16 before = model_clock();
 	struct result r = run_on(&w->f, p.b, p.len, queue);
+	struct outcome o = model_decide(&w->m, &w->f, p.b, p.len, queue, before);
 
 	assert_int_equal(verdict_since(&w->f, &w->stat), o.verdict);
 	w->stat.verdict[o.verdict]++;
 	assert_int_equal(r.len, p.len);
 	assert_memory_equal(r.data, p.b, p.len);
-	assert_int_equal(r.has_meta, o.verdict == SLUICE_XDP_REDIRECT);
+	assert_int_equal(r.has_meta, r.ret == XDP_REDIRECT);
 	assert_int_equal(r.ret, action_of(o.verdict));
 	if (r.has_meta) {
-		__u32 slot = queue * SLUICE_MAX_WORKERS + o.worker;
+		__u32 slot = queue * SLUICE_MAX_WORKERS + o.target, seq;
 
+		seq = o.target < SLUICE_TARGET_CPU ? w->m.o.tail[slot] :
+		      w->m.o.cpu_tail[queue][o.target - SLUICE_TARGET_CPU];
 		assert_int_equal(r.meta.magic, SLUICE_RX_MAGIC);
 		assert_int_equal(r.meta.hash, o.hash);
 		assert_int_equal(r.meta.queue, queue);
-		assert_int_equal(r.meta.worker, o.worker);
-		assert_int_equal(r.meta.seq, w->m.o.tail[slot]);
+		assert_int_equal(r.meta.target, o.target);
+		assert_int_equal(r.meta.seq, seq);
 	}
 	if (o.hash && below(w, 2))
 		record_flow(w, o.hash);
@@ -286,6 +322,8 @@ static void world_init(struct world *w, const struct host *h, const struct fixtu
 			w->m.addr[a][i] = (__u8)rnd(&w->rng);
 	for (__u32 d = 0; d < M_DENY; d++)
 		w->m.deny[d].len = d < M_ADDRS ? 2 + d : d % 2 ? 97 + d : 17 + d / 2;
+	for (__u32 cpu = 0; cpu < 2; cpu++)
+		w->m.o.cpu_on[cpu] = !set_cpu_entry(&w->f, cpu, 1);
 	for (int i = 0; i < 500; i++)
 		change_state(w);
 }
@@ -332,6 +370,7 @@ static void run_world(const struct host *h, const struct fixture_opts *o, __u32 
 	for (int i = 0; i < STEPS; i++) {
 		change_state(w);
 		change_head(w);
+		change_cpu_head(w);
 		step(w);
 	}
 	model_order_check(&w->m.o, &w->f);
@@ -342,7 +381,7 @@ static void run_world(const struct host *h, const struct fixture_opts *o, __u32 
 }
 
 #define BIT(name) (1u << SLUICE_XDP_##name)
-#define OF_RULES (BIT(PASS_RULE) | BIT(DROP_RULE) | BIT(PASS_HASH))
+#define OF_RULES (BIT(PASS_RULE) | BIT(DROP_RULE) | BIT(PASS_HASH) | BIT(REDIRECT_CPU))
 #define REASONS (BIT(PASS_MAC) | BIT(PASS_VLAN) | BIT(PASS_PROTO) | BIT(PASS_FRAG) | \
 		 BIT(PASS_L4) | BIT(PASS_PORT) | BIT(PASS_ADDR))
 
@@ -383,7 +422,7 @@ static void test_mirror(void **state)
 {
 	static const struct fixture_opts o = { RFS_ON, .mirror = 1, .fallback = SLUICE_ACT_XSK };
 
-	run_world(*state, &o, REASONS | BIT(PASS_RULE) | BIT(DROP_RULE));
+	run_world(*state, &o, REASONS | BIT(PASS_RULE) | BIT(DROP_RULE) | BIT(REDIRECT_CPU));
 }
 
 static void test_mirror_rules(void **state)

@@ -55,8 +55,13 @@ static int device_load(struct device *dev, bool generic, char *why, size_t len)
 		.mirror = dev->config->mirror,
 		.fallback = dev->config->fallback,
 		.rss_key = dev->config->toeplitz ? dev->engine->rss_key : NULL,
+		.cpu_queue = dev->config->cpu_queue,
 	};
-	int err = steer_open(&dev->steer, &config);
+	int err;
+
+	config.cpumap = steer_needs_cpumap(&config);
+	memcpy(config.cpus, dev->config->cpus, sizeof(config.cpus));
+	err = steer_open(&dev->steer, &config);
 
 	if (err == -EPERM)
 		snprintf(why, len, "may not load the XDP program: run as root, or with CAP_BPF, CAP_NET_ADMIN, "
@@ -279,6 +284,7 @@ static void device_teardown(struct device *dev)
 		xsk_close(&dev->xsk[i]);
 	for (uint32_t i = 0; dev->umem && i < dev->nr_queues; i++)
 		umem_destroy(&dev->umem[i]);
+	rfs_kernel_close(&dev->rfs_kernel);
 	/* After the workers, which write into its maps. */
 	steer_close(&dev->steer);
 	if (dev->engine && dev->engine->broken_fd > 0)

@@ -18,6 +18,7 @@
 #include <bpf/steer.skel.h>
 #include <hash.h>
 
+#include "engine/steer_cpu.h"
 #include "engine/steer_flow.h"
 #include "engine/steer_map.h"
 
@@ -42,6 +43,16 @@ static int steer_size_limit(struct steer_bpf *skel, uint32_t queues, uint32_t le
 	       bpf_map__set_max_entries(skel->maps.flow_limit_bkt, targets * (len / 8));
 }
 
+static int steer_size_cpus(struct steer_bpf *skel, uint32_t queues)
+{
+	uint32_t cpus = (uint32_t)libbpf_num_possible_cpus();
+
+	return bpf_map__set_max_entries(skel->maps.cpu_tail, queues) ||
+	       bpf_map__set_max_entries(skel->maps.cpu_head, cpus) ||
+	       bpf_map__set_max_entries(skel->maps.cpu_lost, cpus) ||
+	       bpf_map__set_max_entries(skel->maps.cpu_map, cpus);
+}
+
 static int steer_size_maps(struct steer_bpf *skel, const struct steer_config *config)
 {
 	uint32_t queues = config->nr_queues;
@@ -55,6 +66,7 @@ static int steer_size_maps(struct steer_bpf *skel, const struct steer_config *co
 	       bpf_map__set_max_entries(skel->maps.flow_room, queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_dev_flow, 2 * queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_sock_flow, flows) ||
+	       steer_size_cpus(skel, queues) ||
 	       (config->flow_limit_len && steer_size_limit(skel, queues, config->flow_limit_len)) ?
 		       -EINVAL : 0;
 }
@@ -86,8 +98,10 @@ static int steer_map_memory(struct steer *s)
 	s->vlan_dev = steer_mmap(s->skel->maps.vlan_dev);
 	s->sock_flow = steer_mmap(s->skel->maps.rps_sock_flow);
 	s->heartbeat = steer_mmap(s->skel->maps.heartbeat);
-	return s->port && s->flow_tail && s->flow_head && s->vlan_dev && s->sock_flow && s->heartbeat ?
-		       0 : -ENOMEM;
+	s->cpu_tail = steer_mmap(s->skel->maps.cpu_tail);
+	s->cpu_head = steer_mmap(s->skel->maps.cpu_head);
+	return s->port && s->flow_tail && s->flow_head && s->vlan_dev && s->sock_flow &&
+	       s->heartbeat && s->cpu_tail && s->cpu_head ? 0 : -ENOMEM;
 }
 
 static void steer_clear_flows(uint32_t *sock_flow, uint32_t entries)
@@ -128,8 +142,11 @@ static void steer_set_options(struct steer_bpf *skel, const struct steer_config 
 	skel->rodata->default_action = config->fallback ? config->fallback : SLUICE_ACT_PASS;
 	skel->rodata->bind_rules = config->bind_rules;
 	skel->rodata->hash_toeplitz = config->rss_key != NULL;
+	skel->rodata->decide_more = config->mirror || config->bind_rules || config->rss_key ||
+				    skel->rodata->default_action != SLUICE_ACT_PASS;
 	if (config->rss_key)
 		toeplitz_fill((toeplitz_nibble *)skel->rodata->toeplitz_table, config->rss_key);
+	skel->rodata->cpumap = config->cpumap;
 }
 
 int steer_open(struct steer *s, const struct steer_config *config)
@@ -160,6 +177,8 @@ int steer_open(struct steer *s, const struct steer_config *config)
 		err = steer_clear(s);
 	if (!err)
 		err = steer_flow_open(s);
+	if (!err && config->cpumap)
+		err = steer_cpu_open(s, config);
 	if (err)
 		steer_close(s);
 	return err;
@@ -211,7 +230,10 @@ void steer_close(struct steer *s)
 	if (!s->skel)
 		return;
 	steer_unpin(s);
+	steer_cpu_close(s);
 	steer_flow_close(s);
+	steer_munmap(s->cpu_head, s->skel->maps.cpu_head);
+	steer_munmap(s->cpu_tail, s->skel->maps.cpu_tail);
 	steer_munmap(s->heartbeat, s->skel->maps.heartbeat);
 	steer_munmap(s->port, s->skel->maps.bind_port);
 	steer_munmap(s->flow_tail, s->skel->maps.flow_tail);
@@ -250,7 +272,7 @@ static void steer_replaced(struct steer *s, const struct steer *old)
 	steer_bpf__destroy(old->skel);
 }
 
-int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
+static int steer_replace(struct steer *s, const struct steer_config *config, bool flush)
 {
 	bool new_flows = flush || config->sock_flow_entries != s->config.sock_flow_entries;
 	struct steer old = *s;
@@ -287,6 +309,23 @@ int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
 	s->sock_flow = flows ? flows : s->sock_flow;
 	steer_replaced(s, &old);
 	return 0;
+}
+
+int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
+{
+	bool start = config->cpumap && !s->config.cpumap;
+	int err = start ? steer_cpu_open(s, &s->config) : 0;
+
+	if (err)
+		return err;
+	err = steer_replace(s, config, flush);
+	if (!err)
+		s->config.cpumap = config->cpumap;
+	if (!s->config.cpumap && s->cpumap) {
+		steer_grace();
+		steer_cpu_close(s);
+	}
+	return err;
 }
 
 int steer_attach(struct steer *s)
@@ -424,4 +463,9 @@ int steer_stat(const struct steer *s, struct sluice_xdp_stat *stat)
 int steer_bind_port_fd(const struct steer *s)
 {
 	return bpf_map__fd(s->skel->maps.bind_port);
+}
+
+int steer_sock_flow_fd(const struct steer *s)
+{
+	return bpf_map__fd(s->skel->maps.rps_sock_flow);
 }

@@ -24,6 +24,7 @@
 #include "engine/counter.h"
 
 struct steer_bpf;
+struct cpumap_bpf;
 
 enum steer_mode {
 	STEER_AUTO,	/* native where the driver has it, else generic */
@@ -45,7 +46,16 @@ struct steer_config {
 	uint8_t fallback;		/* enum sluice_action: the default; 0: pass */
 	uint8_t bind_rules;		/* SLUICE_BIND_*: kinds of rules of users that there are */
 	const uint8_t *rss_key;		/* Toeplitz under this key; NULL: SipHash. Must outlive it */
+	bool cpumap;			/* something may have SLUICE_ACT_CPUMAP */
+	uint32_t cpu_queue;		/* packets in the queue of each cpu_map entry */
+	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: cpu_map has CPU c when cpumap is set */
 };
+
+/* What cpumap must be for the other settings. */
+static inline bool steer_needs_cpumap(const struct steer_config *config)
+{
+	return config->fallback == SLUICE_ACT_CPUMAP || config->bind_rules & SLUICE_BIND_CPUMAP;
+}
 
 /* A queue's rps_dev_flow: the current table, and, after a resize, the former one. */
 struct steer_table {
@@ -82,6 +92,10 @@ struct steer {
 	uint32_t *flow_tail;		/* mmapped, written by the XDP program */
 	uint32_t *flow_head;		/* mmapped, written by the workers */
 	uint32_t *vlan_dev;		/* mmapped, written by the control thread */
+	uint32_t *cpu_tail;		/* mmapped, written by the XDP program */
+	struct sluice_cpu_head *cpu_head;	/* mmapped, by CPU; written by cpumap.bpf.c */
+	struct cpumap_bpf *cpumap;	/* programs behind cpu_map; NULL: it has no entries */
+	bool cpumap_blind;		/* the kernel lets none of them see losses and idle threads */
 	struct sluice_heartbeat *heartbeat;	/* mmapped, by worker; written by the workers (worker.h) */
 	struct steer_queue *queue;	/* [nr_queues] */
 	struct counters counters;	/* of rules, in rule_count */
@@ -101,10 +115,12 @@ void steer_detach(struct steer *s);
 
 /*
  * Puts a program with the settings of config in the place of the one that runs:
- * sock_flow_entries, deny, fallback and bind_rules; all else stays as it is. Every packet is handled by
- * the one or the other, on the same maps; only rps_sock_flow is made anew, empty,
- * when sock_flow_entries is another number or flush is set. Nobody may use
- * s->sock_flow during the call then. -ENOMEM, -errno of bpf(2): nothing has changed.
+ * sock_flow_entries, deny, fallback, bind_rules and cpumap; all else stays as it is. Every
+ * packet is handled by the one or the other, on the same maps; only rps_sock_flow is made
+ * anew, empty, when sock_flow_entries is another number or flush is set. Nobody may use
+ * s->sock_flow during the call then. Where cpumap becomes set, the entries of cpu_map are
+ * made first; where it becomes unset, they go last. -ENOMEM, -errno of bpf(2), steer_cpu.h:
+ * nothing has changed.
  */
 int steer_reload(struct steer *s, const struct steer_config *config, bool flush);
 
@@ -176,6 +192,18 @@ int steer_grace(void);
 /* Sums the verdicts of all CPUs. */
 int steer_stat(const struct steer *s, struct sluice_xdp_stat *stat);
 
+/* An entry of cpu_map is there. */
+bool steer_has_cpu(const struct steer *s, uint32_t cpu);
+
+/* Of one CPU: enqueued by XDP (modulo 2^32 per queue), received there, lost in a full queue. */
+struct steer_cpu_stat {
+	uint64_t enqueued, received, lost;
+};
+
+/* -EINVAL: no such CPU; -errno of bpf(2). With cpumap_blind, lost is always 0. */
+int steer_cpu_stat(const struct steer *s, uint32_t cpu, struct steer_cpu_stat *stat);
+
 int steer_bind_port_fd(const struct steer *s);
+int steer_sock_flow_fd(const struct steer *s);
 
 #endif
