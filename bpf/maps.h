@@ -4,8 +4,8 @@
  * and who writes them. Sizes given here are defaults: before the load, user
  * space sets those of rps_map, flow_tail, flow_head and flow_room (queues),
  * rps_dev_flow (2 * queues), xsks_map (queues * SLUICE_MAX_WORKERS), rps_sock_flow
- * (half its entries: see below), bind and local_addr; and, with a flow limit,
- * flow_limit (like xsks_map) and flow_limit_bkt (that * table length / 8).
+ * (half its entries: see below), bind and local_addr; flow_key, if kept; and, with a
+ * flow limit, flow_limit (like xsks_map) and flow_limit_bkt (that * table length / 8).
  *
  * The kernel rounds the elements of an array up to 8 bytes. Where user space maps
  * an array of __u32 into its memory, several go into one element, so that they
@@ -31,6 +31,8 @@ const volatile __u8 generic_mode = 0;		/* generic XDP: several CPUs may share a 
 const volatile __u8 dev_flows = 0;		/* queues may have an rps_dev_flow; 0: no RFS either */
 const volatile __u32 backlog_half = 0;		/* half of a target's ring; 0: no limits */
 const volatile __u32 flow_limit_len = 0;	/* buckets per target; 0: no flow limit */
+
+const volatile __u8 flow_keys = 0;		/* flow_key is kept */
 
 /* Families with deny rules (SLUICE_DENY_4, SLUICE_DENY_6): no other's trie is looked at. */
 const volatile __u8 deny_families = 0;
@@ -183,6 +185,13 @@ struct {
 	__type(key, __u32);
 	__array(values, struct dev_flow_table);
 } rps_dev_flow SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_flow);
+} flow_key SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

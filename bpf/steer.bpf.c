@@ -17,6 +17,7 @@
 
 #include "deny.h"
 #include "dev_flow.h"
+#include "flow_key.h"
 #include "hash.h"
 #include "limit.h"
 #include "maps.h"
@@ -150,8 +151,11 @@ static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target
 	if (v != SLUICE_XDP_REDIRECT)
 		return v;
 	seq = next_seq(&tails->worker[to.worker]);
-	if (at.flow)
+	if (at.flow) {
+		if (flow_keys && unlikely(at.flow->hash != t->hash))
+			flow_key_note(ctx, t->hash);
 		dev_flow_record(at.flow, t->hash, &to, seq);
+	}
 	write_meta(ctx, t, seq);
 	return SLUICE_XDP_REDIRECT;
 }

@@ -76,6 +76,7 @@ struct fixture_opts {
 	__u32 half;		/* of a target's ring */
 	__u32 limit_len;
 	__u8 deny;
+	__u32 flow_keys;	/* entries */
 };
 
 struct result {
@@ -167,6 +168,9 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	skel->rodata->backlog_half = o->half;
 	skel->rodata->flow_limit_len = o->limit_len;
 	skel->rodata->deny_families = o->deny;
+	skel->rodata->flow_keys = o->flow_keys != 0;
+	if (o->flow_keys)
+		bpf_map__set_max_entries(skel->maps.flow_key, o->flow_keys);
 	bpf_map__set_max_entries(skel->maps.rps_map, QUEUES);
 	bpf_map__set_max_entries(skel->maps.xsks_map, SLOTS);
 	bpf_map__set_max_entries(skel->maps.flow_tail, QUEUES);

@@ -165,6 +165,8 @@ static const struct option_row options[] = {
 	  "limit flows that fill more than half the backlog of these CPUs (default: none)" },
 	{ 0, "flow-limit-len", "N", set_power, FIELD(flow_limit_len), 8, SLUICE_FLOW_LIMIT_LEN_MAX,
 	  "buckets of the flow limit, rounded up to a power of two (default: 4096)" },
+	{ 0, "flow-keys", "N", set_number, FIELD(flow_keys), 0, SLUICE_FLOW_KEYS_MAX,
+	  "flows whose addresses 'sluice flow show' can tell; 0: none (default: 65536)" },
 	{ 'z', "zero-copy", NULL, set_switch, FIELD(copy), XSK_ZEROCOPY, 0,
 	  "require zero-copy (default: where the driver has it)" },
 	{ 'c', "copy", NULL, set_switch, FIELD(copy), XSK_COPY, 0, "copy mode" },
@@ -266,6 +268,7 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		.sock_flow_entries = CONFIG_SOCK_FLOW_DEFAULT,
 		.dev_flow_entries = CONFIG_DEV_FLOW_DEFAULT,
 		.flow_limit_len = SLUICE_FLOW_LIMIT_LEN,
+		.flow_keys = SLUICE_FLOW_KEYS,
 	};
 	build_getopt(longs, shorts);
 	optind = 0;

@@ -45,6 +45,7 @@ struct config {
 	uint32_t flow_limit[SLUICE_MAX_WORKERS];	/* CPUs; none: no flow limit */
 	uint32_t nr_flow_limit;
 	uint32_t flow_limit_len;	/* buckets, a power of two */
+	uint32_t flow_keys;		/* flows known by more than their hash; 0: none */
 	enum xsk_copy_mode copy;
 	enum steer_mode mode;
 	bool help;

@@ -54,6 +54,8 @@ static int steer_size_maps(struct steer_bpf *skel, const struct steer_config *co
 	       bpf_map__set_max_entries(skel->maps.flow_room, queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_dev_flow, 2 * queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_sock_flow, flows) ||
+	       (config->flow_keys &&
+		bpf_map__set_max_entries(skel->maps.flow_key, config->flow_keys)) ||
 	       (config->flow_limit_len && steer_size_limit(skel, queues, config->flow_limit_len)) ?
 		       -EINVAL : 0;
 }
@@ -123,6 +125,7 @@ static void steer_set_options(struct steer_bpf *skel, const struct steer_config 
 	skel->rodata->dev_flows = config->dev_flows;
 	skel->rodata->backlog_half = config->ring / 2;
 	skel->rodata->flow_limit_len = config->flow_limit_len;
+	skel->rodata->flow_keys = config->flow_keys > 0;
 }
 
 int steer_open(struct steer *s, const struct steer_config *config)

@@ -40,6 +40,7 @@ struct steer_config {
 	bool dev_flows;			/* rps_dev_flow: without, no RFS and no order guarantee */
 	uint32_t ring;			/* descriptors of a target's ring, its backlog limit; 0: no limits */
 	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
+	uint32_t flow_keys;		/* entries of flow_key; 0: not kept */
 	uint8_t deny;			/* families with deny rules: SLUICE_DENY_4 | SLUICE_DENY_6 */
 };
 
@@ -135,6 +136,9 @@ int steer_resize_dev_flow(struct steer *s, uint32_t queue, uint32_t entries);
 int steer_settle_dev_flow(struct steer *s, uint32_t queue);
 /* Entries of the queue's table in force. */
 uint32_t steer_dev_flow_entries(const struct steer *s, uint32_t queue);
+
+/* The flow that has this hash; -EOPNOTSUPP: they are not kept; -ENOENT: not known. */
+int steer_flow_key(const struct steer *s, uint32_t hash, struct sluice_flow *flow);
 
 /* Whether the flow limit applies to this worker; needs flow_limit_len. */
 int steer_set_flow_limit(struct steer *s, uint32_t worker, bool on);

@@ -106,6 +106,13 @@ void steer_flow_close(struct steer *s)
 	s->queue = NULL;
 }
 
+int steer_flow_key(const struct steer *s, uint32_t hash, struct sluice_flow *flow)
+{
+	if (!s->config.flow_keys)
+		return -EOPNOTSUPP;
+	return bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.flow_key), &hash, flow);
+}
+
 uint32_t steer_dev_flow_entries(const struct steer *s, uint32_t queue)
 {
 	return s->queue[queue].table[s->queue[queue].current].entries;
