@@ -46,7 +46,7 @@ enum sluice_ctl_type {
 enum sluice_ctl_query {
 	SLUICE_QUERY_STAT = 1,
 	SLUICE_QUERY_SOCK = 2,
-	SLUICE_QUERY_FLOW = 3,
+	SLUICE_QUERY_FLOW = 3,		/* a slice of a table, u.query.flows; root, but for part 0 */
 	SLUICE_QUERY_RULE = 4,		/* root */
 	SLUICE_QUERY_RPS = 5,		/* root */
 	SLUICE_QUERY_EXPLAIN = 6,	/* root; about u.query.flow */
@@ -61,6 +61,37 @@ struct sluice_ctl_flow {
 	__u8 family;	/* 4 or 6 */
 	__u8 proto;	/* IPPROTO_UDP */
 	__u16 pad;
+};
+
+/*
+ * Which part of which flow table is asked for. A table may be too large for one answer: the
+ * answer covers the entries from start on, and says by `next` where to go on; without it the
+ * part is complete. Its flows may come and go in between.
+ */
+#define SLUICE_FLOWS_SRC 0x1u	/* conditions that apply; 0: all flows */
+#define SLUICE_FLOWS_DST 0x2u
+#define SLUICE_FLOWS_ADDR 0x4u	/* either end */
+#define SLUICE_FLOWS_SPORT 0x8u
+#define SLUICE_FLOWS_DPORT 0x10u
+#define SLUICE_FLOWS_PORT 0x20u	/* either end */
+#define SLUICE_FLOWS_PROTO 0x40u
+#define SLUICE_FLOWS_HASH 0x80u
+#define SLUICE_FLOWS_COUNT 0x100u	/* tell their number only */
+struct sluice_ctl_flows {
+	__u32 part;	/* 0: rps_sock_flow; i + 1: rps_dev_flow of the i-th queue served */
+	__u32 start;
+	__u32 cond;
+	__u32 hash;
+	struct sluice_addr src;	/* a prefix: the bits beyond its length are 0 */
+	struct sluice_addr dst;
+	struct sluice_addr addr;
+	__be16 sport;
+	__be16 dport;
+	__be16 port;
+	__u8 src_len;	/* of 128 bits, also of an IPv4 address */
+	__u8 dst_len;
+	__u8 proto;
+	__u8 pad[7];
 };
 
 /* What to do with the rules that drop by source address. */
@@ -88,7 +119,10 @@ struct sluice_ctl_msg {
 		} attach;
 		struct {
 			__u32 what;	/* enum sluice_ctl_query */
-			struct sluice_ctl_flow flow;	/* EXPLAIN */
+			union {
+				struct sluice_ctl_flow flow;	/* EXPLAIN */
+				struct sluice_ctl_flows flows;	/* FLOW */
+			};
 		} query;
 		struct {
 			__u32 verb;	/* enum sluice_ctl_rule */

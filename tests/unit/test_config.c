@@ -78,6 +78,7 @@ static void test_defaults(void **state)
 	assert_int_equal(cfg.nr_workers, n);
 	assert_memory_equal(cfg.cpu, cpu, n * sizeof(*cpu));
 	assert_int_equal(cfg.umem_frames, 0);
+	assert_int_equal(cfg.flow_keys, SLUICE_FLOW_KEYS);
 	assert_int_equal(cfg.ring, CONFIG_RING_DEFAULT);
 	assert_int_equal(cfg.sock_flow_entries, CONFIG_SOCK_FLOW_DEFAULT);
 	assert_int_equal(cfg.copy, XSK_AUTO);

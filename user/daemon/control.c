@@ -204,8 +204,12 @@ static int serve_lane(struct control *c, struct client *client, const struct slu
 	return porter_reply(client->fd, &done, NULL, 0);
 }
 
-static bool query_is_for_root(uint32_t what)
+static bool query_is_for_root(const struct sluice_ctl_msg *request)
 {
+	uint32_t what = request->u.query.what;
+
+	if (what == SLUICE_QUERY_FLOW)
+		return request->u.query.flows.part > 0;
 	return what == SLUICE_QUERY_RULE || what == SLUICE_QUERY_RPS || what == SLUICE_QUERY_EXPLAIN;
 }
 
@@ -214,8 +218,9 @@ static int serve_query(struct control *c, struct client *client, const struct sl
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_ANSWER);
 	int fd, err;
 
-	if (client->uid && query_is_for_root(request->u.query.what))
-		return refuse(client, request, EPERM, "only root may ask for rules and settings: use sudo");
+	if (client->uid && query_is_for_root(request))
+		return refuse(client, request, EPERM,
+			      "only root may ask for rules, settings and single flows: use sudo");
 	fd = answer_query(c, request);
 	if (fd == -EINVAL)
 		return refuse(client, request, EINVAL, "this daemon knows no query %u", request->u.query.what);
