@@ -104,6 +104,7 @@ enum sluice_ctl_rule {
 enum sluice_ctl_rps {
 	SLUICE_RPS_CPUS = 1,	/* the mask of one queue */
 	SLUICE_RPS_ENTRIES = 2,	/* the size of rps_sock_flow, for all */
+	SLUICE_RPS_ARFS = 16,	/* entries: not 0 for on */
 };
 
 struct sluice_ctl_msg {
@@ -134,7 +135,7 @@ struct sluice_ctl_msg {
 		struct {
 			__u32 what;	/* enum sluice_ctl_rps */
 			__u32 queue;	/* CPUS */
-			__u32 entries;	/* ENTRIES */
+			__u32 entries;	/* ENTRIES, ARFS */
 			__u32 pad;
 			__u64 cpus[SLUICE_MAX_CPUS / 64];	/* CPUS: bit c % 64 of word c / 64 */
 		} rps;

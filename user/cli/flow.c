@@ -195,6 +195,16 @@ static void print_flows(struct json_object *flows)
 	out_table_print(out);
 }
 
+static void print_arfs(struct json_object *o)
+{
+	if (o)
+		printf("\naRFS: %" PRIu64 " filters; %" PRIu64 " installed, %" PRIu64 " moved, %" PRIu64
+		       " expired, %" PRIu64 " lost, %" PRIu64 " failed, %" PRIu64 " found the NIC full, %"
+		       PRIu64 " unknown\n", js_u64(o, "filters"), js_u64(o, "installed"),
+		       js_u64(o, "moved"), js_u64(o, "expired"), js_u64(o, "lost"),
+		       js_u64(o, "failed"), js_u64(o, "full"), js_u64(o, "unknown"));
+}
+
 static void print_notes(const struct flow_table *t, size_t shown)
 {
 	if (!t->matched)
@@ -215,6 +225,7 @@ static int print_text(const struct flow_table *t)
 		putchar('\n');
 		print_cpus(t);
 	}
+	print_arfs(js_get(t->head, "arfs"));
 	if (shown) {
 		putchar('\n');
 		print_flows(t->flows);

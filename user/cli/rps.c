@@ -119,6 +119,16 @@ static int set_cpus(const struct rps_conf *c, const char *const *v, size_t n)
 	return set(dev, &msg);
 }
 
+static int set_arfs(const struct rps_conf *c, const char *text)
+{
+	struct sluice_ctl_msg msg = { .u.rps.what = SLUICE_RPS_ARFS };
+
+	if (strcmp(text, "on") && strcmp(text, "off"))
+		return opt_usage(NAME, "`arfs` is `on` or `off`, not `%s`", text);
+	msg.u.rps.entries = !strcmp(text, "on");
+	return set(c->dev, &msg);
+}
+
 static int rps_run(void *conf)
 {
 	const struct rps_conf *c = conf;
@@ -128,15 +138,18 @@ static int rps_run(void *conf)
 		return show(c);
 	if (w->n == 3 && !strcmp(w->v[0], "set") && !strcmp(w->v[1], "entries"))
 		return set_entries(c, w->v[2]);
+	if (w->n == 3 && !strcmp(w->v[0], "set") && !strcmp(w->v[1], "arfs"))
+		return set_arfs(c, w->v[2]);
 	if (!strcmp(w->v[0], "set"))
 		return set_cpus(c, w->v + 1, w->n - 1);
-	return opt_usage(NAME, "expected `show`, `set dev DEV queue N cpus MASK` or `set entries N`");
+	return opt_usage(NAME, "expected `show`, `set dev DEV queue N cpus MASK`, `set entries N` or "
+			 "`set arfs on|off`");
 }
 
 const struct command cmd_rps = {
 	.name = NAME,
 	.summary = "the CPUs of each queue, the size of the flow table; read or set",
-	.args = " [show | set dev DEV queue N cpus MASK | set entries N] [-i DEV] [-j]",
+	.args = " [show | set dev DEV queue N cpus MASK | set entries N | set arfs on|off] [-i DEV] [-j]",
 	.takes_words = true,
 	.words = offsetof(struct rps_conf, words),
 	.opts = rps_opts,

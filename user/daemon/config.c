@@ -88,6 +88,33 @@ static int set_flow_limit(struct config *cfg, const struct option_row *row, cons
 	return err ? list_error(err, row, arg, SLUICE_MAX_CPUS, why, len) : 0;
 }
 
+/* CPU:QUEUE,... */
+static int set_arfs_queues(struct config *cfg, const struct option_row *row, const char *arg,
+			   char *why, size_t len)
+{
+	unsigned long cpu, queue;
+	char *end;
+
+	for (uint32_t i = 0; i < SLUICE_MAX_CPUS; i++)
+		cfg->arfs_queue[i] = ARFS_NO_QUEUE;
+	for (const char *p = arg;; p = end + 1) {
+		cpu = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : SLUICE_MAX_CPUS;
+		if (cpu >= SLUICE_MAX_CPUS || *end != ':' || !isdigit((unsigned char)end[1]) ||
+		    cfg->arfs_queue[cpu] != ARFS_NO_QUEUE)
+			break;
+		queue = strtoul(end + 1, &end, 10);
+		if (queue >= SLUICE_MAX_QUEUES || (*end && *end != ','))
+			break;
+		cfg->arfs_queue[cpu] = (uint16_t)queue;
+		cfg->arfs_queues = true;
+		if (!*end)
+			return 0;
+	}
+	snprintf(why, len, "--%s %s: expected a list such as 0:0,4:1, CPUs below %u and rx queues below %u, "
+		 "each CPU once", row->name, arg, SLUICE_MAX_CPUS, SLUICE_MAX_QUEUES);
+	return -EINVAL;
+}
+
 static int set_number(struct config *cfg, const struct option_row *row, const char *arg, char *why,
 		      size_t len)
 {
@@ -167,6 +194,10 @@ static const struct option_row options[] = {
 	  "buckets of the flow limit, rounded up to a power of two (default: 4096)" },
 	{ 0, "flow-keys", "N", set_number, FIELD(flow_keys), 0, SLUICE_FLOW_KEYS_MAX,
 	  "flows whose addresses 'sluice flow show' can tell; 0: none (default: 65536)" },
+	{ 0, "arfs", NULL, set_flag, FIELD(arfs), 0, 0,
+	  "bring flows to the rx queue of their CPU by n-tuple filters in the NIC" },
+	{ 0, "arfs-queues", "LIST", set_arfs_queues, 0, 0, 0,
+	  "rx queue of each CPU for --arfs, such as 0:0,4:1 (default: by interrupts)" },
 	{ 'z', "zero-copy", NULL, set_switch, FIELD(copy), XSK_ZEROCOPY, 0,
 	  "require zero-copy (default: where the driver has it)" },
 	{ 'c', "copy", NULL, set_switch, FIELD(copy), XSK_COPY, 0, "copy mode" },

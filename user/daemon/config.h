@@ -13,6 +13,7 @@
 
 #include <sluice/steer.h>
 
+#include "engine/arfs.h"
 #include "engine/steer.h"
 #include "engine/xsk.h"
 
@@ -46,6 +47,9 @@ struct config {
 	uint32_t nr_flow_limit;
 	uint32_t flow_limit_len;	/* buckets, a power of two */
 	uint32_t flow_keys;		/* flows known by more than their hash; 0: none */
+	bool arfs;
+	bool arfs_queues;		/* arfs_queue[] is given */
+	uint16_t arfs_queue[SLUICE_MAX_CPUS];	/* the rx queue of each CPU; ARFS_NO_QUEUE: none */
 	enum xsk_copy_mode copy;
 	enum steer_mode mode;
 	bool help;

@@ -241,6 +241,8 @@ static int serve_change(struct control *c, struct client *client, const struct s
 		return refuse(client, request, EPERM, "only root may change rules and settings: use sudo");
 	if (request->type == SLUICE_CTL_RULE)
 		err = rules_serve(&c->rules, c->dev, request, why, sizeof(why));
+	else if (request->u.rps.what == SLUICE_RPS_ARFS)
+		err = accel_set(c->accel, c->dev, request->u.rps.entries, why, sizeof(why));
 	else
 		err = settings_serve(c->dev, request, why, sizeof(why));
 	if (err)
@@ -345,9 +347,10 @@ void control_drop_broken(struct control *c)
 	}
 }
 
-void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter)
+void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter,
+		  struct accel *accel)
 {
-	*c = (struct control){ .dev = dev, .ports = ports, .porter = porter };
+	*c = (struct control){ .dev = dev, .ports = ports, .porter = porter, .accel = accel };
 }
 
 void control_destroy(struct control *c)

@@ -88,6 +88,8 @@ static void answer_sock_flow(const struct control *c, json_object *o, uint32_t s
 	json_object_object_add(o, "cpus", sock_cpus(dev, entries));
 	json_object_object_add(o, "queues", queue_list(dev));
 	put_u64(o, "flow_keys", dev->steer.config.flow_keys);
+	if (c->accel->running)
+		json_object_object_add(o, "arfs", accel_answer(c->accel));
 	if (i < size)
 		put_u64(o, "next", i);
 }
