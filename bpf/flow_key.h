@@ -12,42 +12,29 @@
 #ifndef SLUICE_FLOW_KEY_H
 #define SLUICE_FLOW_KEY_H
 
+#include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
 #include <sluice/steer.h>
 
 #include "maps.h"
 #include "parse.h"
 
-static __always_inline int flow_key_read4(struct sluice_flow *f, const void *l3, const void *end)
+static __always_inline void flow_key_fill(struct sluice_flow *f, const struct parsed *p)
 {
-	const struct l4_ports *l4;
-	const struct iphdr *ip;
+	if (p->version == 4) {
+		const void *ip = p->l3;
 
-	if (parse_ip4(&ip, &l4, l3, end) != SLUICE_XDP_REDIRECT)
-		return -1;
-	f->saddr = (struct sluice_addr){ .w = { 0, 0, bpf_htonl(0xffff), ip->saddr } };
-	f->daddr = (struct sluice_addr){ .w = { 0, 0, bpf_htonl(0xffff), ip->daddr } };
-	f->sport = l4->sport;
-	f->dport = l4->dport;
-	f->family = 4;
-	f->proto = ip->protocol;
-	return 0;
-}
-
-static __always_inline int flow_key_read6(struct sluice_flow *f, const void *l3, const void *end)
-{
-	const struct l4_ports *l4;
-	const struct ipv6hdr *ip;
-
-	if (parse_ip6(&ip, &l4, l3, end) != SLUICE_XDP_REDIRECT)
-		return -1;
-	f->saddr = *(const struct sluice_addr *)&ip->saddr;
-	f->daddr = *(const struct sluice_addr *)&ip->daddr;
-	f->sport = l4->sport;
-	f->dport = l4->dport;
-	f->family = 6;
-	f->proto = ip->nexthdr;
-	return 0;
+		f->saddr.w[2] = f->daddr.w[2] = bpf_htonl(0xffff);
+		f->saddr.w[3] = *(const __u32 *)(ip + IP4_SADDR);
+		f->daddr.w[3] = *(const __u32 *)(ip + IP4_DADDR);
+	} else {
+		f->saddr = *(const struct sluice_addr *)(p->l3 + IP6_SADDR);
+		f->daddr = *(const struct sluice_addr *)(p->l3 + IP6_DADDR);
+	}
+	f->sport = p->sport;
+	f->dport = p->dport;
+	f->family = p->version;
+	f->proto = p->l4_proto;
 }
 
 static __noinline int flow_key_note(struct xdp_md *ctx, __u32 hash)
@@ -56,7 +43,7 @@ static __noinline int flow_key_note(struct xdp_md *ctx, __u32 hash)
 	const void *end = (const void *)(long)ctx->data_end;
 	__u16 queue = (__u16)ctx->rx_queue_index;
 	struct sluice_flow *known, f = {};
-	struct parsed_l2 l2;
+	struct parsed p;
 
 	known = bpf_map_lookup_elem(&flow_key, &hash);
 	if (known) {
@@ -64,13 +51,20 @@ static __noinline int flow_key_note(struct xdp_md *ctx, __u32 hash)
 			known->queue = queue;
 		return 0;
 	}
-	if (parse_eth(&l2, data, end) != SLUICE_XDP_REDIRECT)
+	parse_frame(&p, data, end);
+	if (!p.version)
 		return -1;
+	flow_key_fill(&f, &p);
 	f.queue = queue;
-	if (l2.proto == bpf_htons(ETH_P_IP) ? flow_key_read4(&f, l2.l3, end) :
-					      flow_key_read6(&f, l2.l3, end))
-		return -1;
 	return (int)bpf_map_update_elem(&flow_key, &hash, &f, BPF_ANY);
+}
+
+/* A packet is about to be recorded in an entry that holds what the last one left there. */
+static __always_inline void flow_key_see(struct xdp_md *ctx, const struct sluice_dev_flow *flow,
+					 __u32 hash)
+{
+	if (flow_keys && unlikely(flow->hash != hash))
+		flow_key_note(ctx, hash);
 }
 
 #endif

@@ -104,7 +104,8 @@ enum sluice_ctl_rule {
 enum sluice_ctl_rps {
 	SLUICE_RPS_CPUS = 1,	/* the mask of one queue */
 	SLUICE_RPS_ENTRIES = 2,	/* the size of rps_sock_flow, for all */
-	SLUICE_RPS_ARFS = 16,	/* entries: not 0 for on */
+	SLUICE_RPS_KERNEL_RFS = 4,	/* RFS for the kernel's sockets: entries is 0 or 1 */
+	SLUICE_RPS_ARFS = 16,	/* the same of filters in the NIC */
 };
 
 struct sluice_ctl_msg {
@@ -135,7 +136,7 @@ struct sluice_ctl_msg {
 		struct {
 			__u32 what;	/* enum sluice_ctl_rps */
 			__u32 queue;	/* CPUS */
-			__u32 entries;	/* ENTRIES, ARFS */
+			__u32 entries;	/* ENTRIES; KERNEL_RFS, ARFS: 0 or 1 */
 			__u32 pad;
 			__u64 cpus[SLUICE_MAX_CPUS / 64];	/* CPUS: bit c % 64 of word c / 64 */
 		} rps;

@@ -201,8 +201,8 @@ static void enqueue(struct bench *b, uint32_t n, uint32_t queue, uint32_t worker
 {
 	struct sluice_dev_flow *e = entry(b, queue, n);
 
-	if (e->worker != worker) {
-		e->worker = (uint16_t)worker;
+	if (e->target != worker) {
+		e->target = (uint16_t)worker;
 		e->filter = SLUICE_NO_FILTER;
 	}
 	e->cpu = (uint16_t)worker;
@@ -664,7 +664,7 @@ static void test_resize(void **state)
 	b->queue[2].current = 1;
 	tick(b);
 	assert_int_equal(steered(b, 1), 2);
-	*e = (struct sluice_dev_flow){ .hash = hash_of(1), .worker = 2, .cpu = 2, .last_qtail = 77,
+	*e = (struct sluice_dev_flow){ .hash = hash_of(1), .target = 2, .cpu = 2, .last_qtail = 77,
 				       .filter = SLUICE_NO_FILTER };
 	b->head[2 * SLUICE_MAX_WORKERS + 2] = 77;
 	tick(b);

@@ -31,7 +31,10 @@ static const char *const verdict_names[] = {
 
 /* What the whole daemon has seen, summed while the parts are printed. */
 struct books {
-	uint64_t redirected, passed, denied, flow_limit, received, delivered, dropped, ring_lost, enqueued;
+	uint64_t redirected, passed, denied, ruled_out, flow_limit;
+	uint64_t received, delivered, dropped, ring_lost, enqueued;
+	uint64_t to_cpu, cpu_received, cpu_lost;
+	bool blind;	/* cpu_lost is not known */
 };
 
 static uint64_t *verdict_sum(struct books *books, int v)
@@ -39,8 +42,12 @@ static uint64_t *verdict_sum(struct books *books, int v)
 	switch (v) {
 	case SLUICE_XDP_REDIRECT:
 		return &books->redirected;
+	case SLUICE_XDP_REDIRECT_CPU:
+		return &books->to_cpu;
 	case SLUICE_XDP_DROP_DENY:
 		return &books->denied;
+	case SLUICE_XDP_DROP_RULE:
+		return &books->ruled_out;
 	case SLUICE_XDP_DROP_FLOW_LIMIT:
 		return &books->flow_limit;
 	default:
@@ -103,6 +110,30 @@ static json_object *stat_workers(const struct device *dev)
 	return list;
 }
 
+/* CPUs of cpu_map; those that had packets, too, once it has no entries any more. */
+static json_object *stat_cpus(const struct device *dev, struct books *books)
+{
+	json_object *list = json_object_new_array();
+	struct steer_cpu_stat stat;
+
+	books->blind = dev->steer.cpumap_blind;
+	for (uint32_t cpu = 0; !steer_cpu_stat(&dev->steer, cpu, &stat); cpu++) {
+		json_object *o;
+
+		if (!steer_has_cpu(&dev->steer, cpu) && !stat.enqueued)
+			continue;
+		o = json_object_new_object();
+		put_u64(o, "cpu", cpu);
+		put_u64(o, "enqueued", stat.enqueued);
+		put_u64(o, "received", stat.received);
+		put_u64(o, "lost", stat.lost);
+		json_object_array_add(list, o);
+		books->cpu_received += stat.received;
+		books->cpu_lost += stat.lost;
+	}
+	return list;
+}
+
 static json_object *napi_drops(const struct napi *napi, struct books *books)
 {
 	json_object *o = json_object_new_object();
@@ -153,16 +184,24 @@ static json_object *stat_napi(const struct device *dev, struct books *books)
 	return list;
 }
 
-/* Closed: every packet that was redirected is received or lost in a ring, every one received is delivered or dropped. */
+/*
+ * Closed: every packet that was redirected is received or lost in a ring, every one received
+ * is delivered or dropped; and of those for a CPU every one is seen there or lost in its queue.
+ */
 static json_object *stat_books(const struct books *books)
 {
 	json_object *o = json_object_new_object();
 	bool closed = books->redirected == books->received + books->ring_lost &&
-		      books->received == books->delivered + books->dropped;
+		      books->received == books->delivered + books->dropped &&
+		      (books->blind || books->to_cpu == books->cpu_received + books->cpu_lost);
 
 	put_u64(o, "redirected", books->redirected);
+	put_u64(o, "redirected_cpu", books->to_cpu);
+	put_u64(o, "cpu_received", books->cpu_received);
+	put_u64(o, "cpu_lost", books->cpu_lost);
 	put_u64(o, "passed", books->passed);
 	put_u64(o, "denied", books->denied);
+	put_u64(o, "ruled_out", books->ruled_out);
 	put_u64(o, "flow_limit", books->flow_limit);
 	put_u64(o, "received", books->received);
 	put_u64(o, "ring_lost", books->ring_lost);
@@ -183,6 +222,7 @@ static json_object *answer_stat(struct control *c)
 	put_text(o, "mode", dev->steer.config.generic ? "generic" : "native");
 	/* Ends before beginnings, so that a packet under way counts as not yet arrived rather than as lost. */
 	json_object_object_add(o, "napi", stat_napi(dev, &books));
+	json_object_object_add(o, "cpus", stat_cpus(dev, &books));
 	json_object_object_add(o, "xdp", stat_xdp(dev, &books));
 	json_object_object_add(o, "queues", stat_queues(dev));
 	json_object_object_add(o, "workers", stat_workers(dev));

@@ -132,6 +132,21 @@ static int set_number(struct config *cfg, const struct option_row *row, const ch
 	return 0;
 }
 
+static int set_cpumap(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		      size_t len)
+{
+	uint32_t cpu[SLUICE_MAX_CPUS], nr = 0;
+
+	if (config_list(arg, row->high, cpu, &nr, SLUICE_MAX_CPUS)) {
+		snprintf(why, len, "--%s %s: expected CPUs such as 0,2-5, each once", row->name, arg);
+		return -EINVAL;
+	}
+	memset(cfg->cpus, 0, sizeof(cfg->cpus));
+	for (uint32_t i = 0; i < nr; i++)
+		cfg->cpus[cpu[i] / 64] |= 1ull << cpu[i] % 64;
+	return 0;
+}
+
 /* As Linux does with rps_sock_flow_entries and rps_flow_cnt: up to the next power of two. */
 static int set_power(struct config *cfg, const struct option_row *row, const char *arg, char *why,
 		     size_t len)
@@ -198,6 +213,12 @@ static const struct option_row options[] = {
 	  "bring flows to the rx queue of their CPU by n-tuple filters in the NIC" },
 	{ 0, "arfs-queues", "LIST", set_arfs_queues, 0, 0, 0,
 	  "rx queue of each CPU for --arfs, such as 0:0,4:1 (default: by interrupts)" },
+	{ 0, "cpumap", "CPULIST", set_cpumap, 0, 0, SLUICE_MAX_CPUS,
+	  "CPUs whose kernel stack rules may redirect to (default: all allowed)" },
+	{ 0, "cpumap-queue", "N", set_number, FIELD(cpu_queue), CONFIG_CPU_QUEUE_MIN,
+	  CONFIG_CPU_QUEUE_MAX, "packets that may wait for each of them (default: 2048)" },
+	{ 0, "kernel-rfs", NULL, set_flag, FIELD(kernel_rfs), 0, 0,
+	  "RFS also for programs that receive from the kernel's sockets" },
 	{ 'z', "zero-copy", NULL, set_switch, FIELD(copy), XSK_ZEROCOPY, 0,
 	  "require zero-copy (default: where the driver has it)" },
 	{ 'c', "copy", NULL, set_switch, FIELD(copy), XSK_COPY, 0, "copy mode" },
@@ -249,13 +270,34 @@ int config_list(const char *text, uint32_t limit, uint32_t *out, uint32_t *nr, u
 	return 0;
 }
 
-static int default_workers(struct config *cfg)
+static bool has_cpus(const struct config *cfg)
 {
+	for (size_t i = 0; i < sizeof(cfg->cpus) / sizeof(cfg->cpus[0]); i++) {
+		if (cfg->cpus[i])
+			return true;
+	}
+	return false;
+}
+
+static void default_cpumap(struct config *cfg, const cpu_set_t *set)
+{
+	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS && cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, set))
+			cfg->cpus[cpu / 64] |= 1ull << cpu % 64;
+	}
+}
+
+/* What depends on the CPUs that this process may use. */
+static int default_cpus(struct config *cfg)
+{
+	bool workers = !cfg->nr_workers;
 	cpu_set_t set;
 
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return -errno;
-	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS && cpu < CPU_SETSIZE; cpu++) {
+	if (!has_cpus(cfg))
+		default_cpumap(cfg, &set);
+	for (uint32_t cpu = 0; workers && cpu < SLUICE_MAX_CPUS && cpu < CPU_SETSIZE; cpu++) {
 		if (CPU_ISSET(cpu, &set) && cfg->nr_workers < CONFIG_WORKERS_DEFAULT)
 			cfg->cpu[cfg->nr_workers++] = cpu;
 	}
@@ -300,6 +342,7 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		.dev_flow_entries = CONFIG_DEV_FLOW_DEFAULT,
 		.flow_limit_len = SLUICE_FLOW_LIMIT_LEN,
 		.flow_keys = SLUICE_FLOW_KEYS,
+		.cpu_queue = CONFIG_CPU_QUEUE_DEFAULT,
 	};
 	build_getopt(longs, shorts);
 	optind = 0;
@@ -325,7 +368,7 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		snprintf(why, len, "no device given: name one with -i DEV");
 		return -EINVAL;
 	}
-	return cfg->nr_workers ? 0 : default_workers(cfg);
+	return default_cpus(cfg);
 }
 
 void config_help(void)

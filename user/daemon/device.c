@@ -53,8 +53,12 @@ static int device_load(struct device *dev, bool generic, char *why, size_t len)
 		.ring = dev->config->ring,
 		.flow_keys = dev->config->flow_keys,
 		.flow_limit_len = dev->config->nr_flow_limit ? dev->config->flow_limit_len : 0,
+		.cpu_queue = dev->config->cpu_queue,
 	};
-	int err = steer_open(&dev->steer, &config);
+	int err;
+
+	memcpy(config.cpus, dev->config->cpus, sizeof(config.cpus));
+	err = steer_open(&dev->steer, &config);
 
 	if (err == -EPERM)
 		snprintf(why, len, "may not load the XDP program: run as root, or with CAP_BPF, CAP_NET_ADMIN, "
@@ -260,6 +264,7 @@ static void device_teardown(struct device *dev)
 		xsk_close(&dev->xsk[i]);
 	for (uint32_t i = 0; dev->umem && i < dev->nr_queues; i++)
 		umem_destroy(&dev->umem[i]);
+	rfs_kernel_close(&dev->rfs_kernel);
 	/* After the workers, which write into its maps. */
 	steer_close(&dev->steer);
 	if (dev->engine && dev->engine->broken_fd > 0)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "daemon/config.h"
+#include "daemon/rfs_kernel.h"
 #include "engine/engine.h"
 #include "engine/steer.h"
 #include "engine/umem.h"
@@ -29,6 +30,7 @@ struct device_info {
 	uint32_t mtu;
 	uint8_t mac[6];
 	bool veth;		/* local senders leave checksums partial */
+	uint64_t netns_cookie;	/* of this network namespace */
 };
 
 struct device {
@@ -42,6 +44,7 @@ struct device {
 	struct xsk *xsk;	/* position * nr_workers + worker */
 	struct worker *worker;	/* [config->nr_workers] */
 	uint32_t nr_running;
+	struct rfs_kernel rfs_kernel;	/* opened by settings_kernel_rfs() */
 	int pin_error;		/* 0, or why the maps are not pinned */
 };
 

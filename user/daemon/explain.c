@@ -201,7 +201,7 @@ static uint32_t explain_rps(struct explain *x, uint32_t queue, uint32_t *cpu)
  */
 static void explain_last(const struct explain *x, json_object *o, const struct steer_table *table)
 {
-	uint32_t worker = table->flow[x->hash & (table->entries - 1)].worker;
+	uint32_t worker = table->flow[x->hash & (table->entries - 1)].target;
 
 	if (worker < SLUICE_MAX_WORKERS)
 		put_u64(o, "last", worker);

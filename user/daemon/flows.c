@@ -177,14 +177,13 @@ static void put_wanted(json_object *o, const struct steer *s, uint32_t hash)
 /* Where its packets go. under_way: those in the target's ring up to the flow's last one. */
 static void put_target(json_object *o, const struct steer *s, const struct found *found)
 {
-	uint32_t target = found->at.worker, slot = found->queue * SLUICE_MAX_WORKERS + target;
-	uint32_t tail, head;
+	uint32_t target = found->at.target, tail = 0, head = 0;
 	int32_t under_way;
 
 	put_u64(o, "cpu", found->at.cpu);
-	put_u64(o, "worker", target);
-	tail = __atomic_load_n(&s->flow_tail[slot], __ATOMIC_RELAXED);
-	head = __atomic_load_n(&s->flow_head[slot], __ATOMIC_RELAXED);
+	if (target < SLUICE_MAX_WORKERS)
+		put_u64(o, "worker", target);
+	steer_target_seqs(s, found->queue, target, &tail, &head);
 	under_way = (int32_t)(found->at.last_qtail - head);
 	put_u64(o, "last_qtail", found->at.last_qtail);
 	put_u64(o, "tail", tail);
@@ -213,8 +212,8 @@ static json_object *print_flow(const struct control *c, const struct found *foun
 static bool read_entry(struct sluice_dev_flow *at, const struct sluice_dev_flow *from)
 {
 	at->hash = __atomic_load_n(&from->hash, __ATOMIC_RELAXED);
-	at->worker = __atomic_load_n(&from->worker, __ATOMIC_RELAXED);
-	if (!at->hash || at->worker >= SLUICE_MAX_WORKERS)
+	at->target = __atomic_load_n(&from->target, __ATOMIC_RELAXED);
+	if (!at->hash || at->target >= SLUICE_TARGET_CPU + SLUICE_MAX_CPUS)
 		return false;
 	at->cpu = __atomic_load_n(&from->cpu, __ATOMIC_RELAXED);
 	at->filter = __atomic_load_n(&from->filter, __ATOMIC_RELAXED);

@@ -27,6 +27,7 @@
 #include "daemon/netlink.h"
 #include "daemon/porter.h"
 #include "daemon/ports.h"
+#include "daemon/settings.h"
 #include "daemon/watch.h"
 
 /* When reading the network configuration failed, it is tried again after so long. */
@@ -154,6 +155,7 @@ static int open_device(struct daemon *d)
 		.nr_queues = netlink_rx_queues(d->netlink),
 		.mtu = nd->mtu,
 		.veth = !strcmp(nd->kind, "veth"),
+		.netns_cookie = porter_netns_cookie(d->porter),
 	};
 	char why[256] = "";
 	int err;
@@ -199,6 +201,29 @@ static int start_arfs(struct daemon *d)
 	return err;
 }
 
+/* Without it all else works. */
+static void open_kernel_rfs(struct daemon *d)
+{
+	char why[256] = "";
+
+	if (d->config.kernel_rfs && settings_kernel_rfs(&d->dev, true, why, sizeof(why)))
+		say("--kernel-rfs: %s", why);
+}
+
+/* What holds for packets that go to the kernel's stack by way of CPUMAP. */
+static void report_cpumap(const struct daemon *d)
+{
+	const struct device *dev = &d->dev;
+
+	if (rfs_kernel_warning(&dev->rfs_kernel))
+		say("%s", rfs_kernel_warning(&dev->rfs_kernel));
+	if (dev->steer.cpumap && dev->info.veth)
+		say("%s", SETTINGS_VETH_WARNING);
+	if (dev->steer.cpumap && dev->steer.cpumap_blind)
+		say("the kernel allows no tp_btf programs: losses on the way to a CPU are not counted, and "
+		    "flows change their CPU late");
+}
+
 static void report(const struct daemon *d)
 {
 	const struct device *dev = &d->dev;
@@ -213,6 +238,7 @@ static void report(const struct daemon *d)
 	if (dev->pin_error)
 		say("maps are not pinned (%s): mount bpffs on /sys/fs/bpf to have them under /sys/fs/bpf/sluice/%s",
 		    strerror(-dev->pin_error), d->config.ifname);
+	report_cpumap(d);
 	if (watch_warning(&d->watch))
 		say("%s", watch_warning(&d->watch));
 	say("ready on %s", porter_path(d->porter));
@@ -331,6 +357,7 @@ static int run(struct daemon *d)
 		return err;
 	control_init(&d->control, &d->dev, &d->ports, d->porter, &d->accel);
 	watch_open(&d->watch, &d->ports, porter_netns_cookie(d->porter));
+	open_kernel_rfs(d);
 	report(d);
 	err = loop(d);
 	control_destroy(&d->control);

@@ -51,18 +51,19 @@ static struct sluice_dev_flow *slot_of(const struct arfs *a, uint32_t queue, uin
 static bool entry_read(const struct sluice_dev_flow *from, struct entry *e)
 {
 	e->hash = __atomic_load_n(&from->hash, __ATOMIC_RELAXED);
-	e->target = __atomic_load_n(&from->worker, __ATOMIC_RELAXED);
+	e->target = __atomic_load_n(&from->target, __ATOMIC_RELAXED);
 	e->filter = __atomic_load_n(&from->filter, __ATOMIC_RELAXED);
 	e->last_qtail = __atomic_load_n(&from->last_qtail, __ATOMIC_RELAXED);
-	return e->hash && e->target < SLUICE_MAX_WORKERS;
+	return e->hash && e->target < SLUICE_TARGET_CPU + SLUICE_MAX_CPUS;
 }
 
 /* How far its target is past the entry's last packet; negative: packets are under way. */
 static int32_t entry_past(const struct arfs *a, uint32_t queue, const struct entry *e)
 {
-	uint32_t slot = queue * SLUICE_MAX_WORKERS + e->target;
+	uint32_t tail, head = 0;
 
-	return (int32_t)(__atomic_load_n(&a->steer->flow_head[slot], __ATOMIC_ACQUIRE) - e->last_qtail);
+	return steer_target_seqs(a->steer, queue, e->target, &tail, &head) ?
+		       (int32_t)(head - e->last_qtail) : 0;
 }
 
 /* The queue of the CPU that wants the flow. False: nobody does. */

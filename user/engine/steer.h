@@ -24,6 +24,7 @@
 #include "engine/counter.h"
 
 struct steer_bpf;
+struct cpumap_bpf;
 
 enum steer_mode {
 	STEER_AUTO,	/* native where the driver has it, else generic */
@@ -42,6 +43,9 @@ struct steer_config {
 	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
 	uint32_t flow_keys;		/* entries of flow_key; 0: not kept */
 	uint8_t deny;			/* families with deny rules: SLUICE_DENY_4 | SLUICE_DENY_6 */
+	bool cpumap;			/* something may have SLUICE_ACT_CPUMAP */
+	uint32_t cpu_queue;		/* packets in the queue of each cpu_map entry */
+	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: cpu_map has CPU c when cpumap is set */
 };
 
 /* A queue's rps_dev_flow: the current table, and, after a resize, the former one. */
@@ -79,6 +83,10 @@ struct steer {
 	uint32_t *flow_tail;		/* mmapped, written by the XDP program */
 	uint32_t *flow_head;		/* mmapped, written by the workers */
 	uint32_t *vlan_dev;		/* mmapped, written by the control thread */
+	uint32_t *cpu_tail;		/* mmapped, written by the XDP program */
+	struct sluice_cpu_head *cpu_head;	/* mmapped, by CPU; written by cpumap.bpf.c */
+	struct cpumap_bpf *cpumap;	/* programs behind cpu_map; NULL: it has no entries */
+	bool cpumap_blind;		/* the kernel lets none of them see losses and idle threads */
 	struct sluice_heartbeat *heartbeat;	/* mmapped, by worker; written by the workers (worker.h) */
 	struct steer_queue *queue;	/* [nr_queues] */
 	struct counters counters;	/* of rules, in rule_count */
@@ -98,10 +106,12 @@ void steer_detach(struct steer *s);
 
 /*
  * Puts a program with the settings of config in the place of the one that runs:
- * sock_flow_entries and deny; all else stays as it is. Every packet is handled by
+ * sock_flow_entries, deny and cpumap; all else stays as it is. Every packet is handled by
  * the one or the other, on the same maps; only rps_sock_flow is made anew, empty,
  * when sock_flow_entries is another number or flush is set. Nobody may use
- * s->sock_flow during the call then. -ENOMEM, -errno of bpf(2): nothing has changed.
+ * s->sock_flow during the call then. Where cpumap becomes set, the entries of cpu_map are
+ * made first; where it becomes unset, they go last. -ENOMEM, -errno of bpf(2), steer_cpu.h:
+ * nothing has changed.
  */
 int steer_reload(struct steer *s, const struct steer_config *config, bool flush);
 
@@ -137,6 +147,12 @@ int steer_settle_dev_flow(struct steer *s, uint32_t queue);
 /* Entries of the queue's table in force. */
 uint32_t steer_dev_flow_entries(const struct steer *s, uint32_t queue);
 
+/*
+ * How many packets were enqueued to a target (its number) by this queue, and processed
+ * there. False: there is no such target.
+ */
+bool steer_target_seqs(const struct steer *s, uint32_t queue, uint32_t target, uint32_t *tail,
+		       uint32_t *head);
 /* The flow that has this hash; -EOPNOTSUPP: they are not kept; -ENOENT: not known. */
 int steer_flow_key(const struct steer *s, uint32_t hash, struct sluice_flow *flow);
 
@@ -169,6 +185,18 @@ int steer_grace(void);
 /* Sums the verdicts of all CPUs. */
 int steer_stat(const struct steer *s, struct sluice_xdp_stat *stat);
 
+/* An entry of cpu_map is there. */
+bool steer_has_cpu(const struct steer *s, uint32_t cpu);
+
+/* Of one CPU: enqueued by XDP (modulo 2^32 per queue), received there, lost in a full queue. */
+struct steer_cpu_stat {
+	uint64_t enqueued, received, lost;
+};
+
+/* -EINVAL: no such CPU; -errno of bpf(2). With cpumap_blind, lost is always 0. */
+int steer_cpu_stat(const struct steer *s, uint32_t cpu, struct steer_cpu_stat *stat);
+
 int steer_bind_port_fd(const struct steer *s);
+int steer_sock_flow_fd(const struct steer *s);
 
 #endif

@@ -106,6 +106,23 @@ void steer_flow_close(struct steer *s)
 	s->queue = NULL;
 }
 
+bool steer_target_seqs(const struct steer *s, uint32_t queue, uint32_t target, uint32_t *tail,
+		       uint32_t *head)
+{
+	uint32_t slot = queue * SLUICE_MAX_WORKERS + target, cpu = target - SLUICE_TARGET_CPU;
+
+	if (target < SLUICE_MAX_WORKERS) {
+		*tail = __atomic_load_n(&s->flow_tail[slot], __ATOMIC_RELAXED);
+		*head = __atomic_load_n(&s->flow_head[slot], __ATOMIC_ACQUIRE);
+		return true;
+	}
+	if (cpu > s->cpu_mask || !s->cpu_head)
+		return false;
+	*tail = __atomic_load_n(&s->cpu_tail[queue * SLUICE_MAX_CPUS + cpu], __ATOMIC_RELAXED);
+	*head = __atomic_load_n(&s->cpu_head[cpu].queue[queue], __ATOMIC_ACQUIRE);
+	return true;
+}
+
 int steer_flow_key(const struct steer *s, uint32_t hash, struct sluice_flow *flow)
 {
 	if (!s->config.flow_keys)
@@ -127,13 +144,39 @@ static void flow_publish(struct steer *s, uint32_t queue)
 	__atomic_store_n(&s->skel->bss->dev_flow_ctl[queue], ctl, __ATOMIC_RELEASE);
 }
 
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* bpf/cpu.h, cpu_flow_busy() */
+static bool flow_busy_on_cpu(const struct steer *s, uint32_t queue, uint32_t cpu,
+			     const struct sluice_dev_flow *flow, uint32_t tail)
+{
+	uint16_t now = SLUICE_CPU_STAMP(clock_ns(CLOCK_MONOTONIC_COARSE));
+	int32_t past;
+
+	if (!steer_has_cpu(s, cpu))
+		return false;
+	past = (int32_t)(__atomic_load_n(&s->cpu_head[cpu].queue[queue], __ATOMIC_ACQUIRE) - tail);
+	if (past < 0 || past >= SLUICE_CPU_SETTLED)
+		return past < 0;
+	return __atomic_load_n(&s->cpu_head[cpu].task, __ATOMIC_RELAXED) &&
+	       (uint16_t)(now - flow->stamp) < SLUICE_CPU_SILENT;
+}
+
 static bool flow_busy(const struct steer *s, uint32_t queue, const struct sluice_dev_flow *flow)
 {
-	uint16_t worker = __atomic_load_n(&flow->worker, __ATOMIC_RELAXED);
+	uint32_t worker = __atomic_load_n(&flow->target, __ATOMIC_RELAXED);
 	uint32_t tail = __atomic_load_n(&flow->last_qtail, __ATOMIC_RELAXED);
 	uint32_t slot = queue * SLUICE_MAX_WORKERS + worker;
 
-	if (worker >= SLUICE_MAX_WORKERS || !(s->queue[queue].targets >> worker & 1))
+	if (worker >= SLUICE_TARGET_CPU)
+		return flow_busy_on_cpu(s, queue, worker - SLUICE_TARGET_CPU, flow, tail);
+	if (!(s->queue[queue].targets >> worker & 1))
 		return false;
 	return (int32_t)(__atomic_load_n(&s->flow_head[slot], __ATOMIC_ACQUIRE) - tail) < 0;
 }
@@ -147,14 +190,6 @@ static bool flow_any_busy(const struct steer *s, uint32_t queue, const struct st
 	return false;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /*
  * An entry that is not busy is unset by the next run of the program that finds it, and
  * never busy again; but a run that found it busy may still write. So two looks with a grace
@@ -163,7 +198,7 @@ static uint64_t now_ns(void)
 static int flow_wait(const struct steer *s, uint32_t queue, const struct steer_table *t)
 {
 	const struct timespec step = { .tv_nsec = SETTLE_STEP_NS };
-	uint64_t end = now_ns() + SETTLE_LIMIT_NS;
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + SETTLE_LIMIT_NS;
 	bool idle = false;
 
 	do {
@@ -177,7 +212,7 @@ static int flow_wait(const struct steer *s, uint32_t queue, const struct steer_t
 		idle = !busy;
 		if (busy)
 			nanosleep(&step, NULL);
-	} while (now_ns() < end);
+	} while (clock_ns(CLOCK_MONOTONIC) < end);
 	return -EBUSY;
 }
 
