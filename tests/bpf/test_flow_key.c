@@ -167,6 +167,71 @@ static void test_full(void **state)
 	}
 }
 
+/* The hash by which a packet was steered must be known as this flow. */
+static void expect_steered_as(const struct fixture *f, const struct spec *s, int ports)
+{
+	struct sluice_addr saddr = mapped(s->saddr, s->version);
+	struct frame p = frame_build(s);
+	struct result r = run_on(f, p.b, p.len, 1);
+	struct sluice_flow flow;
+
+	assert_int_equal(r.ret, XDP_REDIRECT);
+	assert_true(r.has_meta);
+	assert_int_equal(key_find(f, r.meta.hash, &flow), 0);
+	assert_memory_equal(&flow.saddr, &saddr, sizeof(saddr));
+	assert_int_equal(ntohs(flow.sport), ports ? s->sport : 0);
+	assert_int_equal(ntohs(flow.dport), ports ? s->dport : 0);
+	assert_int_equal(flow.proto, s->proto);
+	assert_int_equal(flow.queue, 1);
+}
+
+/* Whatever has a flow hash: other protocols, options, extension headers, no ports. */
+static void all_kinds(const struct fixture *f)
+{
+	struct spec s = spec4();
+
+	s.proto = IPPROTO_TCP;
+	expect_steered_as(f, &s, 1);
+	s.sport++;
+	s.options = 8;
+	expect_steered_as(f, &s, 1);
+	s.proto = IPPROTO_ICMP;
+	expect_steered_as(f, &s, 0);
+	s = spec6();
+	s.proto = IPPROTO_SCTP;
+	expect_steered_as(f, &s, 1);
+	s.sport++;
+	s.exts = 1;
+	s.ext[0] = IPPROTO_DSTOPTS;
+	expect_steered_as(f, &s, 1);
+}
+
+static void test_mirror(void **state)
+{
+	static const struct fixture_opts o = { .dev_flows = 1, .flow_keys = KEYS, .mirror = 1,
+					       .fallback = SLUICE_ACT_XSK };
+	struct fixture f;
+
+	open_with(&f, *state, &o);
+	all_kinds(&f);
+	fixture_close(&f);
+}
+
+/* To the kernel's stack on a CPU. */
+static void test_cpumap(void **state)
+{
+	static const struct fixture_opts o = { .dev_flows = 1, .flow_keys = KEYS,
+					       .fallback = SLUICE_ACT_CPUMAP };
+	static const __u16 cpus[] = { 0 };
+	struct fixture f;
+
+	open_with(&f, *state, &o);
+	assert_int_equal(set_cpu_entry(&f, 0, 1), 0);
+	set_rps(&f, 1, 1, cpus);
+	all_kinds(&f);
+	fixture_close(&f);
+}
+
 static void test_off(void **state)
 {
 	const struct fixture *f = *state;
@@ -182,6 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		K(headers), K(rare), K(queue), K(passed), K(full), T(off),
+		cmocka_unit_test(test_mirror), cmocka_unit_test(test_cpumap),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -116,7 +116,7 @@ bool steer_target_seqs(const struct steer *s, uint32_t queue, uint32_t target, u
 		*head = __atomic_load_n(&s->flow_head[slot], __ATOMIC_ACQUIRE);
 		return true;
 	}
-	if (cpu > s->cpu_mask || !s->cpu_head)
+	if ((int)cpu >= libbpf_num_possible_cpus() || !s->cpu_head)
 		return false;
 	*tail = __atomic_load_n(&s->cpu_tail[queue * SLUICE_MAX_CPUS + cpu], __ATOMIC_RELAXED);
 	*head = __atomic_load_n(&s->cpu_head[cpu].queue[queue], __ATOMIC_ACQUIRE);
