@@ -203,11 +203,21 @@ static void let_go(const struct arfs *a, const struct arfs_filter *f)
 					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+/* Its queue's entry still tells of packets that the filter brought: no reason for another one. */
+static void hold_back(const struct arfs *a, const struct arfs_filter *f)
+{
+	const struct arfs_table *t = &a->table[f->nic.queue];
+
+	if (t->look)
+		t->look[f->hash & (t->entries - 1)].hold = ARFS_HOLD;
+}
+
 /* Whose time it is not yet is asked again at the next call. */
 static void expire(struct arfs *a, struct arfs_filter *f)
 {
 	if (f->state != ARFS_LEAVING) {
 		let_go(a, f);
+		hold_back(a, f);
 		f->state = ARFS_LEAVING;
 	}
 	if (in_time(a) && nic_del(a, f)) {
@@ -273,17 +283,15 @@ static void check_held(struct arfs *a, struct arfs_filter *f, const struct entry
 
 	f->ticks = e->last_qtail != f->last_qtail ? 0 : (uint16_t)(f->ticks + (f->ticks < UINT16_MAX));
 	f->last_qtail = e->last_qtail;
-	if (may_expire(a, f, e)) {
+	/* First, as the flow's new target has taken the filter out of its entry. */
+	if (e->hash == f->hash && wanted_queue(a, f->hash, &to) && to != f->nic.queue) {
+		if (entry_past(a, f->nic.queue, e) >= 0 || f->busy++ >= ARFS_BUSY)
+			move(a, f, to);
+		return;
+	}
+	f->busy = 0;
+	if (may_expire(a, f, e))
 		expire(a, f);
-		return;
-	}
-	if (!wanted_queue(a, f->hash, &to) || to == f->nic.queue) {
-		f->busy = 0;
-		return;
-	}
-	if (entry_past(a, f->nic.queue, e) < 0 && f->busy++ < ARFS_BUSY)
-		return;
-	move(a, f, to);
 }
 
 static void check(struct arfs *a, struct arfs_filter *f)
