@@ -41,7 +41,8 @@ static void key_forget(const struct fixture *f, __u32 hash)
 
 static void expect_known(const struct fixture *f, const struct spec *s, __u16 queue)
 {
-	struct sluice_addr saddr = mapped(s->saddr, s->version), daddr = mapped(s->daddr, s->version);
+	struct sluice_addr saddr = mapped(s->saddr, s->version);
+	struct sluice_addr daddr = mapped(s->daddr, s->version);
 	struct sluice_flow flow;
 
 	assert_int_equal(key_find(f, hash_of(s), &flow), 0);

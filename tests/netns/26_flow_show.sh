@@ -71,7 +71,8 @@ jq -e 'all(.flows[]; .under_way <= 4096 and (.tail - .last_qtail) >= 0 and .slot
 	.entry < '$ENTRIES' and (has("filter") | not))' <<<"$all" >/dev/null || fail "members: $all"
 one=$(jq -r '.flows[3].hash' <<<"$all")
 said=$(tb_exec "$TB_B" "$SLUICE" explain udp "$TB_A4:21003" "$TB_B4:7000" -i "$TB_BDEV" -j)
-equal "hash and slot" "$(jq -c '.flows[3] | [.hash, .slot]' <<<"$all")" "$(jq -c '[.hash, .slot]' <<<"$said")"
+equal "hash and slot" "$(jq -c '.flows[3] | [.hash, .slot]' <<<"$all")" \
+	"$(jq -c '[.hash, .slot]' <<<"$said")"
 echo "ok    12 flows under traffic: addresses, queue, wanted CPU, worker"
 
 fit 12 proto udp

@@ -30,7 +30,8 @@ tb_up 2
 D=$TB_BUILD/sluiced
 
 refuses "a veth" 1 "$TB_BDEV has no n-tuple filters.*leave --arfs out" "$D" -i "$TB_BDEV" --arfs
-refuses "a veth, queues named" 1 'no n-tuple filters' "$D" -i "$TB_BDEV" --arfs --arfs-queues 0:0,1:1
+refuses "a veth, queues named" 1 'no n-tuple filters' "$D" -i "$TB_BDEV" --arfs \
+	--arfs-queues 0:0,1:1
 refuses "no flow keys" 1 'flow-keys is 0' "$D" -i "$TB_BDEV" --arfs --flow-keys 0
 refuses "no RFS" 1 'sock-flows is 0' "$D" -i "$TB_BDEV" --arfs --sock-flows 0
 refuses "no list" 2 'arfs-queues' "$D" -i "$TB_BDEV" --arfs-queues 0-1

@@ -703,13 +703,15 @@ static void test_random(void **state)
 			tick(b);
 		for (uint32_t x = 0; x < b->size; x++) {
 			for (uint32_t y = 0; y < x; y++)
-				assert_false(b->rule[x].used && b->rule[y].used && !b->rule[x].foreign &&
+				assert_false(b->rule[x].used && b->rule[y].used &&
+					     !b->rule[x].foreign &&
 					     b->rule[x].filter.flow.saddr.w[3] ==
-					     b->rule[y].filter.flow.saddr.w[3]);
+						     b->rule[y].filter.flow.saddr.w[3]);
 		}
 		assert_int_equal(foreigners(b), 2);
 	}
-	assert_true(b->arfs.stat.installed > 50 && b->arfs.stat.moved > 10 && b->arfs.stat.expired > 50);
+	assert_true(b->arfs.stat.installed > 50 && b->arfs.stat.moved > 10 &&
+		    b->arfs.stat.expired > 50);
 }
 
 /* The end: everything goes, but what the NIC keeps is told. */

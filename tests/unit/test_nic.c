@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
 /*
  * Filters by ethtool, with a driver that is an array: what it is asked for, whose rules are
- * touched, and what is left in the ledger. Then the interrupts of a tree of files. A real NIC is not
- * needed here; one without such filters says so.
+ * touched, and what is left in the ledger. Then the interrupts of a tree of files. A real NIC is
+ * not needed here; one without such filters says so.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -163,7 +163,8 @@ static void test_open(void **state)
 	char why[200] = "";
 
 	(void)state;
-	assert_int_equal(nic_open(&nic, "eth7", driver_ioctl, &none, why, sizeof(why)), -EOPNOTSUPP);
+	assert_int_equal(nic_open(&nic, "eth7", driver_ioctl, &none, why, sizeof(why)),
+			 -EOPNOTSUPP);
 	assert_non_null(strstr(why, "leave --arfs out"));
 	assert_int_equal(nic_open(&nic, "eth7", driver_ioctl, &off, why, sizeof(why)), -ENXIO);
 	assert_non_null(strstr(why, "ethtool -K eth7 ntuple on"));
@@ -399,11 +400,13 @@ static void shell(const char *root, const char *format, ...)
 }
 
 /* An interrupt of eth7 and where it goes. effective: NULL where the kernel does not say. */
-static void irq(const char *root, const char *dir, unsigned int n, const char *name, const char *allowed,
-		const char *effective)
+static void irq(const char *root, const char *dir, unsigned int n, const char *name,
+		const char *allowed, const char *effective)
 {
-	shell(root, "mkdir -p sys/class/net/eth7/device proc/irq/%u/'%s' && mkdir -p %s && touch %s/%u && "
-	      "echo %s >proc/irq/%u/smp_affinity_list", n, name, dir, dir, n, allowed, n);
+	shell(root,
+	      "mkdir -p sys/class/net/eth7/device proc/irq/%u/'%s' && mkdir -p %s && "
+	      "touch %s/%u && echo %s >proc/irq/%u/smp_affinity_list",
+	      n, name, dir, dir, n, allowed, n);
 	if (effective)
 		shell(root, "echo '%s' >proc/irq/%u/effective_affinity_list", effective, n);
 }
@@ -435,7 +438,8 @@ static void test_irqs(void **state)
 	assert_int_equal(queue[7], 2);
 	assert_int_equal(queue[4], ARFS_NO_QUEUE);
 	assert_int_equal(queue[5], ARFS_NO_QUEUE);
-	shell(root, "echo '' >proc/irq/101/smp_affinity_list; echo 9999 >proc/irq/103/smp_affinity_list");
+	shell(root,
+	      "echo '' >proc/irq/101/smp_affinity_list; echo 9999 >proc/irq/103/smp_affinity_list");
 	assert_int_equal(nic_read_irqs(root, "eth7", queue), 1);
 	assert_int_equal(queue[2], ARFS_NO_QUEUE);
 	shell("/", "rm -r %s", root);

@@ -143,7 +143,8 @@ static void print_cpus(const struct flow_table *t)
 	out_table_print(out);
 }
 
-static void cell_end(struct out_table *out, struct json_object *f, const char *addr, const char *port)
+static void cell_end(struct out_table *out, struct json_object *f, const char *addr,
+		     const char *port)
 {
 	const char *text = js_str(f, addr);
 
@@ -178,7 +179,8 @@ static void print_flows(struct json_object *flows)
 	for (size_t i = 0; i < json_object_array_length(flows); i++) {
 		struct json_object *f = json_object_array_get_idx(flows, i);
 
-		out_cell(out, "%s", js_get(f, "proto") ? proto_name((uint8_t)js_u64(f, "proto")) : "-");
+		out_cell(out, "%s",
+			 js_get(f, "proto") ? proto_name((uint8_t)js_u64(f, "proto")) : "-");
 		cell_end(out, f, "src", "sport");
 		cell_end(out, f, "dst", "dport");
 		js_cell(out, f, "hash");
@@ -198,11 +200,12 @@ static void print_flows(struct json_object *flows)
 static void print_arfs(struct json_object *o)
 {
 	if (o)
-		printf("\naRFS: %" PRIu64 " filters; %" PRIu64 " installed, %" PRIu64 " moved, %" PRIu64
-		       " expired, %" PRIu64 " lost, %" PRIu64 " failed, %" PRIu64 " found the NIC full, %"
-		       PRIu64 " unknown\n", js_u64(o, "filters"), js_u64(o, "installed"),
-		       js_u64(o, "moved"), js_u64(o, "expired"), js_u64(o, "lost"),
-		       js_u64(o, "failed"), js_u64(o, "full"), js_u64(o, "unknown"));
+		printf("\naRFS: %" PRIu64 " filters; %" PRIu64 " installed, %" PRIu64
+		       " moved, %" PRIu64 " expired, %" PRIu64 " lost, %" PRIu64 " failed, %" PRIu64
+		       " found the NIC full, %" PRIu64 " unknown\n",
+		       js_u64(o, "filters"), js_u64(o, "installed"), js_u64(o, "moved"),
+		       js_u64(o, "expired"), js_u64(o, "lost"), js_u64(o, "failed"),
+		       js_u64(o, "full"), js_u64(o, "unknown"));
 }
 
 static void print_notes(const struct flow_table *t, size_t shown)

@@ -146,14 +146,17 @@ int flow_cond_parse(const char *command, const struct opt_words *words, struct f
 		int err = read_one(cond, name, value ? value : "");
 
 		if (err == -ENOENT)
-			return opt_usage(command, "`%s` is none of proto, src, dst, addr, sport, dport, "
-					 "port, hash, queue", name);
+			return opt_usage(command,
+					 "`%s` is none of proto, src, dst, addr, sport, dport, "
+					 "port, hash, queue",
+					 name);
 		if (err == -EEXIST)
 			return opt_usage(command, "`%s` is given twice", name);
 		if (!value)
 			return opt_usage(command, "what follows `%s` is missing", name);
 		if (err == -ERANGE)
-			return opt_usage(command, "`%s %s` has bits set beyond its length", name, value);
+			return opt_usage(command, "`%s %s` has bits set beyond its length", name,
+					 value);
 		if (err)
 			return opt_usage(command, "`%s` does not take `%s`", name, value);
 	}
@@ -166,7 +169,8 @@ static struct sluice_addr addr_of(struct json_object *flow, const char *key)
 	struct sluice_addr a = { .w = { 0, 0, htonl(0xffff), 0 } };
 	const char *text = js_str(flow, key);
 
-	inet_pton(strchr(text, ':') ? AF_INET6 : AF_INET, text, strchr(text, ':') ? &a.w[0] : &a.w[3]);
+	inet_pton(strchr(text, ':') ? AF_INET6 : AF_INET, text,
+		  strchr(text, ':') ? &a.w[0] : &a.w[3]);
 	return a;
 }
 

@@ -51,10 +51,13 @@ static int find_queues(struct accel *a, uint32_t nr_queues, char *why, size_t le
 	if (keep_served(a, nr_queues))
 		return 0;
 	if (config->arfs_queues)
-		snprintf(why, len, "--arfs-queues: none of these rx queues of %s is served", config->ifname);
+		snprintf(why, len, "--arfs-queues: none of these rx queues of %s is served",
+			 config->ifname);
 	else
-		snprintf(why, len, "cannot tell which rx queue of %s interrupts which CPU: say it by "
-			 "--arfs-queues CPU:QUEUE,..., or leave --arfs out", config->ifname);
+		snprintf(why, len,
+			 "cannot tell which rx queue of %s interrupts which CPU: say it by "
+			 "--arfs-queues CPU:QUEUE,..., or leave --arfs out",
+			 config->ifname);
 	return -ENOENT;
 }
 
@@ -98,7 +101,8 @@ int accel_start(struct accel *a, const struct device *dev, uint32_t *removed, ch
 	int err = ledger_open(&a->ledger, a->ledger_path, &a->nic.filters, removed);
 
 	if (err) {
-		snprintf(why, len, "cannot write filters down in %s: %s", a->ledger_path, strerror(-err));
+		snprintf(why, len, "cannot write filters down in %s: %s", a->ledger_path,
+			 strerror(-err));
 		nic_close(&a->nic);
 		return err;
 	}
@@ -137,8 +141,9 @@ int accel_set(struct accel *a, const struct device *dev, bool on, char *why, siz
 	if (!on) {
 		removed = accel_stop(a);
 		if (removed)
-			snprintf(why, len, "off, but %u filters stay in the NIC: see 'ethtool -n %s'", removed,
-				 a->config->ifname);
+			snprintf(why, len,
+				 "off, but %u filters stay in the NIC: see 'ethtool -n %s'",
+				 removed, a->config->ifname);
 		return removed ? -EIO : 0;
 	}
 	err = accel_prepare(a, dev->info.nr_queues, why, len);

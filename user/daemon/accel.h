@@ -37,12 +37,14 @@ struct accel {
 /* control_path: of the control socket, beside which the filters are written down. */
 void accel_init(struct accel *a, const struct config *config, const char *control_path);
 /*
- * nr_queues: of the device. -EINVAL: other settings forbid it; -EOPNOTSUPP: no n-tuple filters, -ENXIO: switched off, -ENOENT: no CPU has a
- * queue of its own; -errno; each with a sentence in why.
+ * nr_queues: of the device. -EINVAL: other settings forbid it; -EOPNOTSUPP: no n-tuple filters,
+ * -ENXIO: switched off, -ENOENT: no CPU has a queue of its own; -errno; each with a sentence in
+ * why.
  */
 int accel_prepare(struct accel *a, uint32_t nr_queues, char *why, size_t len);
 /* After accel_prepare(). *removed: filters that a killed daemon had left. -errno and why. */
-int accel_start(struct accel *a, const struct device *dev, uint32_t *removed, char *why, size_t len);
+int accel_start(struct accel *a, const struct device *dev, uint32_t *removed, char *why,
+		size_t len);
 /* Takes all filters back; how many the NIC kept. Also where nothing runs. */
 uint32_t accel_stop(struct accel *a);
 

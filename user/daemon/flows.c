@@ -52,7 +52,8 @@ static json_object *sock_cpus(const struct device *dev, const uint32_t *entries)
 			continue;
 		o = json_object_new_object();
 		put_u64(o, "cpu", cpu);
-		json_object_object_add(o, "worker", worker < 0 ? NULL : json_object_new_int(worker));
+		json_object_object_add(o, "worker",
+				       worker < 0 ? NULL : json_object_new_int(worker));
 		put_u64(o, "entries", entries[cpu]);
 		json_object_array_add(list, o);
 	}
@@ -94,7 +95,8 @@ static void answer_sock_flow(const struct control *c, json_object *o, uint32_t s
 		put_u64(o, "next", i);
 }
 
-static bool in_prefix(const struct sluice_addr *addr, const struct sluice_addr *prefix, uint32_t len)
+static bool in_prefix(const struct sluice_addr *addr, const struct sluice_addr *prefix,
+		      uint32_t len)
 {
 	for (uint32_t bit = 0; bit < len && bit < 128; bit += 32) {
 		uint32_t mask = len - bit < 32 ? htonl(~0u << (32 - (len - bit))) : ~0u;
@@ -106,9 +108,11 @@ static bool in_prefix(const struct sluice_addr *addr, const struct sluice_addr *
 }
 
 /* ::/0 is all of IPv6 and nothing of IPv4, though these addresses are numbers in it. */
-static bool end_wanted(const struct sluice_addr *addr, const struct sluice_addr *prefix, uint32_t len)
+static bool end_wanted(const struct sluice_addr *addr, const struct sluice_addr *prefix,
+		       uint32_t len)
 {
-	return addr_is_v4(addr) == (len >= 96 && addr_is_v4(prefix)) && in_prefix(addr, prefix, len);
+	return addr_is_v4(addr) == (len >= 96 && addr_is_v4(prefix)) &&
+	       in_prefix(addr, prefix, len);
 }
 
 static bool key_wanted(const struct sluice_ctl_flows *ask, const struct sluice_flow *f)

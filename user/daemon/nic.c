@@ -204,19 +204,24 @@ static int nic_probe(struct nic *nic, char *why, size_t len)
 	int err = nic_ask(nic, &count);
 
 	if (err == -EOPNOTSUPP || err == -EINVAL) {
-		snprintf(why, len, "the driver of %s has no n-tuple filters (see 'ethtool -n %s'): leave "
-			 "--arfs out, RFS works without", nic->ifname, nic->ifname);
+		snprintf(why, len,
+			 "the driver of %s has no n-tuple filters (see 'ethtool -n %s'): leave "
+			 "--arfs out, RFS works without",
+			 nic->ifname, nic->ifname);
 		return -EOPNOTSUPP;
 	}
 	if (!err)
 		err = nic_ask(nic, &flags);
 	if (!err && !(flags.data & ETH_FLAG_NTUPLE)) {
-		snprintf(why, len, "the n-tuple filters of %s are switched off: 'ethtool -K %s ntuple on', or "
-			 "leave --arfs out", nic->ifname, nic->ifname);
+		snprintf(why, len,
+			 "the n-tuple filters of %s are switched off: 'ethtool -K %s ntuple on', "
+			 "or leave --arfs out",
+			 nic->ifname, nic->ifname);
 		return -ENXIO;
 	}
 	if (err)
-		snprintf(why, len, "cannot ask %s for its n-tuple filters: %s", nic->ifname, strerror(-err));
+		snprintf(why, len, "cannot ask %s for its n-tuple filters: %s", nic->ifname,
+			 strerror(-err));
 	nic->chooses = count.data & RX_CLS_LOC_SPECIAL;
 	return err;
 }

@@ -34,7 +34,8 @@ struct nic {
  * ioctl NULL: the kernel's. -EOPNOTSUPP: no such filters; -ENXIO: switched off; -errno; each with
  * a sentence in why. On failure nothing is left open.
  */
-int nic_open(struct nic *nic, const char *ifname, nic_ioctl ioctl, void *ctx, char *why, size_t len);
+int nic_open(struct nic *nic, const char *ifname, nic_ioctl ioctl, void *ctx, char *why,
+	     size_t len);
 /* Filters stay: the engine removes them. */
 void nic_close(struct nic *nic);
 

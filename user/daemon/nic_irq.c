@@ -14,8 +14,9 @@
 #define NAME_MAX_LEN 128
 
 /*
- * What comes before the number of a queue that receives: eth0-TxRx-3 (Intel), eth0-rx-3, eth0-Tx-Rx-3
- * (ena), eth0-rxtx-3 (vmxnet3), eth0-fp-3 (bnx2x), mlx5_comp3@pci:..., virtio0-input.3.
+ * What comes before the number of a queue that receives: eth0-TxRx-3 (Intel), eth0-rx-3,
+ * eth0-Tx-Rx-3 (ena), eth0-rxtx-3 (vmxnet3), eth0-fp-3 (bnx2x), mlx5_comp3@pci:...,
+ * virtio0-input.3.
  */
 static const char *const markers[] = { "rx", "input", "comp", "fp", "rxtx" };
 
@@ -76,7 +77,8 @@ static int irq_name(const char *root, unsigned int irq, char *name)
 	return err;
 }
 
-static int read_list(const char *root, unsigned int irq, const char *file, uint32_t *cpu, uint32_t *nr)
+static int read_list(const char *root, unsigned int irq, const char *file, uint32_t *cpu,
+		     uint32_t *nr)
 {
 	char path[PATH_MAX], line[4096] = "";
 	FILE *f;
@@ -148,7 +150,8 @@ static void find_name(struct irq_map *m, unsigned int irq)
 		m->named = true;
 }
 
-static int each_irq(struct irq_map *m, const char *dir, void (*fn)(struct irq_map *m, unsigned int irq))
+static int each_irq(struct irq_map *m, const char *dir,
+		    void (*fn)(struct irq_map *m, unsigned int irq))
 {
 	char path[PATH_MAX];
 	struct dirent *e;

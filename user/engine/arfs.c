@@ -102,7 +102,8 @@ static uint16_t filter_number(const struct arfs *a, const struct arfs_filter *f)
 	return (uint16_t)(f - a->filter);
 }
 
-static void filter_insert(struct arfs *a, uint32_t hash, const struct nic_filter *nic, uint32_t home)
+static void filter_insert(struct arfs *a, uint32_t hash, const struct nic_filter *nic,
+			  uint32_t home)
 {
 	uint16_t i = a->first_free, *bucket = bucket_of(a, hash);
 
@@ -281,7 +282,10 @@ static void check_held(struct arfs *a, struct arfs_filter *f, const struct entry
 {
 	uint32_t to;
 
-	f->ticks = e->last_qtail != f->last_qtail ? 0 : (uint16_t)(f->ticks + (f->ticks < UINT16_MAX));
+	if (e->last_qtail != f->last_qtail)
+		f->ticks = 0;
+	else if (f->ticks < ARFS_SILENT)
+		f->ticks++;
 	f->last_qtail = e->last_qtail;
 	/* First, as the flow's new target has taken the filter out of its entry. */
 	if (e->hash == f->hash && wanted_queue(a, f->hash, &to) && to != f->nic.queue) {
@@ -437,7 +441,9 @@ int arfs_init(struct arfs *a, struct nic_filters *nic, const struct steer *steer
 	      const uint16_t *cpu_queue, const struct arfs_env *env)
 {
 	*a = (struct arfs){ .nic = nic, .steer = steer };
-	a->env = env ? *env : (struct arfs_env){ (void *)(uintptr_t)steer, live_flow_key, live_now };
+	a->env = (struct arfs_env){ (void *)(uintptr_t)steer, live_flow_key, live_now };
+	if (env)
+		a->env = *env;
 	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS; cpu++)
 		a->cpu_queue[cpu] = cpu_queue[cpu];
 	a->filter = calloc(ARFS_FILTERS, sizeof(*a->filter));

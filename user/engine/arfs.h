@@ -21,8 +21,8 @@
  * another flow finds the NIC full.
  *
  * rps_dev_flow.filter is the number of the filter that brought the entry's flow. The program
- * never reads it and resets it with the entry's target; only arfs_tick() sets it, to say "held", and
- * compares it at the next look. Both write single 16-bit words. Where the reset comes just
+ * never reads it and resets it with the entry's target; only arfs_tick() sets it, to say "held",
+ * and compares it at the next look. Both write single 16-bit words. Where the reset comes just
  * before our store, the entry seems to hold a filter of before its change of target; what
  * decides about that flow is then the CPU that wants it, which is looked at each time.
  *
@@ -86,7 +86,7 @@ struct nic_filters {
 };
 
 struct arfs_stat {
-	uint64_t installed, moved, expired;	/* moved: to another queue, not counted as installed */
+	uint64_t installed, moved, expired; /* moved: to another queue, not counted as installed */
 	uint64_t lost;		/* the flow did not come, or the NIC's filter had gone */
 	uint64_t failed;	/* the NIC refused */
 	uint64_t full;		/* it had no room */
