@@ -94,11 +94,18 @@ struct sluice_ctl_flows {
 	__u8 pad[7];
 };
 
-/* What to do with the rules that drop by source address. */
+/* What to do with rules, or with the default action. */
 enum sluice_ctl_rule {
 	SLUICE_RULE_ADD = 1,
 	SLUICE_RULE_DEL = 2,
-	SLUICE_RULE_FLUSH = 3,	/* all of them */
+	SLUICE_RULE_FLUSH = 3,		/* all of a kind */
+	SLUICE_RULE_DEFAULT = 4,	/* action is the default from now on */
+};
+
+enum sluice_ctl_rule_kind {
+	SLUICE_RULE_ANY = 0,	/* FLUSH: of every kind */
+	SLUICE_RULE_DENY = 1,	/* drops by source address: family, len, addr */
+	SLUICE_RULE_BIND = 2,	/* proto, port, and, family not 0, addr; ADD: action */
 };
 
 enum sluice_ctl_rps {
@@ -128,10 +135,14 @@ struct sluice_ctl_msg {
 		} query;
 		struct {
 			__u32 verb;	/* enum sluice_ctl_rule */
-			__u8 family;	/* 4 or 6 */
+			__u8 family;	/* 4 or 6; BIND: 0 is any address */
 			__u8 len;	/* of the prefix */
+			__u8 kind;	/* enum sluice_ctl_rule_kind */
+			__u8 proto;	/* one that has ports */
+			__u32 addr[4];	/* network order; IPv4: addr[0]; 0 beyond len */
+			__u32 action;	/* enum sluice_action */
+			__be16 port;
 			__u16 pad;
-			__u32 addr[4];	/* network order; IPv4: addr[0]; the bits beyond len are 0 */
 		} rule;
 		struct {
 			__u32 what;	/* enum sluice_ctl_rps */

@@ -183,6 +183,8 @@ enum sluice_action {
 	SLUICE_ACT_DROP = 3,
 	SLUICE_ACT_PASS = 4,	/* to the kernel, on the CPU that received it */
 };
+#define SLUICE_ACTION_LIST(X) \
+	X(XSK, "xsk") X(CPUMAP, "cpumap") X(DROP, "drop") X(PASS, "pass")
 
 /*
  * deny4, deny6: LPM tries on the source address; what matches is dropped, whatever
@@ -255,7 +257,7 @@ struct sluice_bind {
  * The rule for the address comes before that. In role host they take what is sent to the
  * device's MAC address (untagged, or in a VLAN that has an up device) and to an address
  * in local_addr; in role mirror, whatever matches. Which kinds there are is a setting of the
- * program, so that it looks only for those; a rule is in the map before its kind is.
+ * program, so that it looks only for those.
  */
 #define SLUICE_BIND_RULES 8192
 #define SLUICE_BIND_ANY 0x1u	/* rules for any address */

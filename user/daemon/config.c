@@ -162,6 +162,69 @@ static int set_power(struct config *cfg, const struct option_row *row, const cha
 	return 0;
 }
 
+static int set_role(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		    size_t len)
+{
+	cfg->mirror = !strcmp(arg, "mirror");
+	if (cfg->mirror || !strcmp(arg, "host"))
+		return 0;
+	snprintf(why, len, "--%s %s: expected host or mirror", row->name, arg);
+	return -EINVAL;
+}
+
+static int set_default(struct config *cfg, const struct option_row *row, const char *arg,
+		       char *why, size_t len)
+{
+	static const char *const names[] = {
+#define X(id, name) [SLUICE_ACT_##id] = name,
+		SLUICE_ACTION_LIST(X)
+#undef X
+	};
+
+	for (uint8_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!names[i] || strcmp(arg, names[i]))
+			continue;
+		cfg->fallback = i;
+		return 0;
+	}
+	snprintf(why, len, "--%s %s: expected pass, cpumap, xsk or drop", row->name, arg);
+	return -EINVAL;
+}
+
+static int set_hash(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		    size_t len)
+{
+	cfg->toeplitz = !strcmp(arg, "toeplitz");
+	if (cfg->toeplitz || !strcmp(arg, "siphash"))
+		return 0;
+	snprintf(why, len, "--%s %s: expected siphash or toeplitz", row->name, arg);
+	return -EINVAL;
+}
+
+/* Two digits a byte, and between bytes a colon or nothing. */
+static int set_rss_key(struct config *cfg, const struct option_row *row, const char *arg,
+		       char *why, size_t len)
+{
+	const char *p = arg;
+	unsigned int n = 0;
+
+	for (; n < TOEPLITZ_KEY && isxdigit((unsigned char)p[0]) &&
+	       isxdigit((unsigned char)p[1]); n++) {
+		const char byte[] = { p[0], p[1], 0 };
+
+		cfg->rss_key[n] = (uint8_t)strtoul(byte, NULL, 16);
+		p += 2;
+		p += *p == ':' && p[1];
+	}
+	if (n != TOEPLITZ_KEY || *p) {
+		snprintf(why, len, "--%s: expected %u bytes in hexadecimal, as 'ethtool -x' prints "
+			 "them; here are %u%s", row->name, TOEPLITZ_KEY, n, *p ? " and more" : "");
+		return -EINVAL;
+	}
+	cfg->has_rss_key = true;
+	return 0;
+}
+
 /* Two switches of one kind exclude each other. */
 static int set_switch(struct config *cfg, const struct option_row *row, const char *arg, char *why,
 		      size_t len)
@@ -191,6 +254,13 @@ static int set_flag(struct config *cfg, const struct option_row *row, const char
 
 static const struct option_row options[] = {
 	{ 'i', "interface", "DEV", set_device, 0, 0, 0, "receive on this device" },
+	{ 0, "role", "ROLE", set_role, 0, 0, 0,
+	  "host: what is for this host; mirror: all that arrives (default: host)" },
+	{ 0, "default", "ACTION", set_default, 0, 0, 0,
+	  "for what no rule and no socket takes: pass, cpumap, xsk or drop (pass; mirror: xsk)" },
+	{ 0, "hash", "KIND", set_hash, 0, 0, 0, "flow hash: siphash or toeplitz (default: siphash)" },
+	{ 0, "rss-key", "HEX", set_rss_key, 0, 0, 0,
+	  "key of toeplitz, 40 bytes as 'ethtool -x' prints them (default: random)" },
 	{ 'q', "queue", "LIST", set_queues, 0, 0, SLUICE_MAX_QUEUES,
 	  "its rx queues, such as 0,2-5 (default: all)" },
 	{ 'w', "workers", "CPULIST", set_workers, 0, 0, SLUICE_MAX_WORKERS,
@@ -330,6 +400,31 @@ static const struct option_row *option_find(int c)
 	return NULL;
 }
 
+int config_check_default(bool mirror, uint8_t action, char *why, size_t len)
+{
+	if (mirror || action == SLUICE_ACT_PASS || action == SLUICE_ACT_CPUMAP)
+		return 0;
+	if (action == SLUICE_ACT_XSK)
+		snprintf(why, len, "role host cannot have the default xsk: it would take ARP and ssh "
+			 "from this host; attach sockets, or use --role mirror");
+	else
+		snprintf(why, len, "role host cannot have the default drop: it would cut this host off; "
+			 "use rules, or --role mirror");
+	return -EINVAL;
+}
+
+/* What one option says of another. */
+static int check_whole(struct config *cfg, char *why, size_t len)
+{
+	if (!cfg->fallback)
+		cfg->fallback = cfg->mirror ? SLUICE_ACT_XSK : SLUICE_ACT_PASS;
+	if (cfg->has_rss_key && !cfg->toeplitz) {
+		snprintf(why, len, "--rss-key is the key of --hash toeplitz: give both");
+		return -EINVAL;
+	}
+	return config_check_default(cfg->mirror, cfg->fallback, why, len);
+}
+
 int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t len)
 {
 	struct option longs[NR_OPTIONS + 1] = { 0 };
@@ -368,13 +463,15 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		snprintf(why, len, "no device given: name one with -i DEV");
 		return -EINVAL;
 	}
-	return default_cpus(cfg);
+	err = check_whole(cfg, why, len);
+	return err ? err : default_cpus(cfg);
 }
 
 void config_help(void)
 {
 	printf("Usage: sluiced -i DEV [OPTION]...\n"
-	       "Receives UDP for attached sockets on DEV through AF_XDP; all else stays with the kernel.\n\n");
+	       "Receives UDP for attached sockets on DEV through AF_XDP; all else stays with the "
+	       "kernel.\n\n");
 	for (size_t i = 0; i < NR_OPTIONS; i++) {
 		const struct option_row *row = &options[i];
 		char left[40];

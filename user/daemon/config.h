@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <hash.h>
 #include <sluice/steer.h>
 
 #include "engine/arfs.h"
@@ -62,6 +63,11 @@ struct config {
 	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: CPUMAP may use CPU c */
 	uint32_t cpu_queue;
 	bool kernel_rfs;
+	bool mirror;			/* role: frames for anybody; else host */
+	uint8_t fallback;		/* enum sluice_action: the default */
+	bool toeplitz;			/* instead of SipHash */
+	bool has_rss_key;		/* else it is random */
+	uint8_t rss_key[TOEPLITZ_KEY];
 	enum xsk_copy_mode copy;
 	enum steer_mode mode;
 	bool help;
@@ -73,6 +79,12 @@ struct config {
  * to do). cfg is complete only on success.
  */
 int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t len);
+
+/*
+ * Can the role have this default action? Else the reason in why, and -EINVAL: in role host
+ * nothing may take from the kernel what no socket has asked for.
+ */
+int config_check_default(bool mirror, uint8_t action, char *why, size_t len);
 
 /* The text of --help, to stdout. */
 void config_help(void);

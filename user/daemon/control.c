@@ -50,7 +50,8 @@ static struct attached *find_slot(struct client *client, uint32_t slot)
 }
 
 /* What can be said of the socket before the kernel's tables are looked at. 0, or a positive errno and why. */
-static int check_facts(const struct control *c, const struct porter_facts *facts, const char **why)
+static int check_facts(const struct control *c, const struct client *client,
+		       const struct porter_facts *facts, const char **why)
 {
 	if (facts->error) {
 		*why = "the descriptor is no UDP socket";
@@ -58,6 +59,15 @@ static int check_facts(const struct control *c, const struct porter_facts *facts
 	}
 	if (facts->netns_cookie != porter_netns_cookie(c->porter)) {
 		*why = "the socket is of another network namespace than the daemon's: run sluiced in that one";
+		return EPERM;
+	}
+	/*
+	 * What a process may do now says nothing of the one that connected: it could have become
+	 * another program. Only CAP_NET_ADMIN or CAP_NET_RAW over the namespace sets this option.
+	 */
+	if (c->dev->steer.config.mirror && client->uid && !facts->transparent) {
+		*why = "in role mirror sockets see the traffic of others: attach as root, or set "
+		       "IP_TRANSPARENT on the socket (CAP_NET_ADMIN)";
 		return EPERM;
 	}
 	if (!facts->port) {
@@ -156,7 +166,7 @@ static int serve_attach(struct control *c, struct client *client, const struct p
 	struct attached *a = NULL;
 	int err, wake_client = -1;
 
-	err = check_facts(c, &request->facts, &why);
+	err = check_facts(c, client, &request->facts, &why);
 	if (err)
 		return refuse(client, msg, err, "%s", why);
 	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX || (ring_bytes & (ring_bytes - 1)))

@@ -54,6 +54,9 @@ static int device_load(struct device *dev, bool generic, char *why, size_t len)
 		.flow_keys = dev->config->flow_keys,
 		.flow_limit_len = dev->config->nr_flow_limit ? dev->config->flow_limit_len : 0,
 		.cpu_queue = dev->config->cpu_queue,
+		.mirror = dev->config->mirror,
+		.fallback = dev->config->fallback,
+		.rss_key = dev->config->toeplitz ? dev->engine->rss_key : NULL,
 	};
 	int err;
 
@@ -204,6 +207,22 @@ static void device_fill_engine(struct device *dev)
 	};
 }
 
+/* Of the flow hash. */
+static int device_keys(struct device *dev)
+{
+	struct engine *engine = dev->engine;
+
+	if (getrandom(engine->hash_key, sizeof(engine->hash_key), 0) < 0 ||
+	    getrandom(engine->rss_key, sizeof(engine->rss_key), 0) < 0)
+		return -errno;
+	if (dev->config->has_rss_key)
+		memcpy(engine->rss_key, dev->config->rss_key, sizeof(engine->rss_key));
+	toeplitz_fill(engine->rss_table, engine->rss_key);
+	engine->toeplitz = dev->config->toeplitz;
+	engine->mirror = dev->config->mirror;
+	return 0;
+}
+
 static int device_alloc(struct device *dev)
 {
 	const struct config *config = dev->config;
@@ -215,8 +234,9 @@ static int device_alloc(struct device *dev)
 	dev->worker = calloc(config->nr_workers, sizeof(*dev->worker));
 	if (!dev->engine || !dev->umem || !dev->xsk || !dev->worker)
 		return -ENOMEM;
-	if (getrandom(dev->engine->hash_key, sizeof(dev->engine->hash_key), 0) < 0)
-		return -errno;
+	err = device_keys(dev);
+	if (err)
+		return err;
 	dev->engine->broken_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (dev->engine->broken_fd < 0)
 		return -errno;

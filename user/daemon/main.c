@@ -47,6 +47,7 @@ struct daemon {
 	bool running;		/* the device is open */
 	bool gone;
 	bool stale;		/* the network configuration must be read again */
+	bool cpumap_told;	/* report_cpumap() was called since there are entries in cpu_map */
 	uint32_t vlan[SLUICE_VLAN_IDS];	/* as reported, also before there is a map */
 	struct pollfd *fds;
 	unsigned int max_fds;
@@ -210,21 +211,23 @@ static void open_kernel_rfs(struct daemon *d)
 		say("--kernel-rfs: %s", why);
 }
 
-/* What holds for packets that go to the kernel's stack by way of CPUMAP. */
-static void report_cpumap(const struct daemon *d)
+/* What holds for packets that go to the kernel's stack by way of CPUMAP, once they do. */
+static void report_cpumap(struct daemon *d)
 {
 	const struct device *dev = &d->dev;
+	bool told = d->cpumap_told;
 
-	if (rfs_kernel_warning(&dev->rfs_kernel))
-		say("%s", rfs_kernel_warning(&dev->rfs_kernel));
-	if (dev->steer.cpumap && dev->info.veth)
+	d->cpumap_told = dev->steer.cpumap != NULL;
+	if (told || !d->cpumap_told)
+		return;
+	if (dev->info.veth)
 		say("%s", SETTINGS_VETH_WARNING);
-	if (dev->steer.cpumap && dev->steer.cpumap_blind)
+	if (dev->steer.cpumap_blind)
 		say("the kernel allows no tp_btf programs: losses on the way to a CPU are not counted, and "
 		    "flows change their CPU late");
 }
 
-static void report(const struct daemon *d)
+static void report(struct daemon *d)
 {
 	const struct device *dev = &d->dev;
 
@@ -238,6 +241,8 @@ static void report(const struct daemon *d)
 	if (dev->pin_error)
 		say("maps are not pinned (%s): mount bpffs on /sys/fs/bpf to have them under /sys/fs/bpf/sluice/%s",
 		    strerror(-dev->pin_error), d->config.ifname);
+	if (rfs_kernel_warning(&dev->rfs_kernel))
+		say("%s", rfs_kernel_warning(&dev->rfs_kernel));
 	report_cpumap(d);
 	if (watch_warning(&d->watch))
 		say("%s", watch_warning(&d->watch));
@@ -312,6 +317,7 @@ static int serve(struct daemon *d, int n)
 	if (n <= 0)
 		return 0;
 	serve_clients(d);
+	report_cpumap(d);
 	if (d->fds[FD_BROKEN].revents)
 		control_drop_broken(&d->control);
 	if (d->fds[FD_PORTER].revents)

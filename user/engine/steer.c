@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <bpf/steer.skel.h>
+#include <hash.h>
 
 #include "engine/steer_cpu.h"
 #include "engine/steer_flow.h"
@@ -140,7 +141,13 @@ static void steer_set_options(struct steer_bpf *skel, const struct steer_config 
 	skel->rodata->backlog_half = config->ring / 2;
 	skel->rodata->flow_limit_len = config->flow_limit_len;
 	skel->rodata->flow_keys = config->flow_keys > 0;
-	skel->rodata->cpumap = config->cpumap;
+	skel->rodata->cpumap = steer_cpu_needed(config);
+	skel->rodata->role_mirror = config->mirror;
+	skel->rodata->default_action = config->fallback ? config->fallback : SLUICE_ACT_PASS;
+	skel->rodata->bind_rules = config->bind_rules;
+	skel->rodata->hash_toeplitz = config->rss_key != NULL;
+	if (config->rss_key)
+		toeplitz_fill((toeplitz_nibble *)skel->rodata->toeplitz_table, config->rss_key);
 }
 
 int steer_open(struct steer *s, const struct steer_config *config)
@@ -171,7 +178,7 @@ int steer_open(struct steer *s, const struct steer_config *config)
 		err = steer_clear(s);
 	if (!err)
 		err = steer_flow_open(s);
-	if (!err && config->cpumap)
+	if (!err && steer_cpu_needed(config))
 		err = steer_cpu_open(s, config);
 	if (err)
 		steer_close(s);
@@ -298,6 +305,8 @@ static int steer_replace(struct steer *s, const struct steer_config *config, boo
 	s->skel = skel;
 	s->config.sock_flow_entries = config->sock_flow_entries;
 	s->config.deny = config->deny;
+	s->config.fallback = config->fallback;
+	s->config.bind_rules = config->bind_rules;
 	s->sock_flow = flows ? flows : s->sock_flow;
 	steer_replaced(s, &old);
 	return 0;
@@ -305,15 +314,12 @@ static int steer_replace(struct steer *s, const struct steer_config *config, boo
 
 int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
 {
-	bool start = config->cpumap && !s->config.cpumap;
-	int err = start ? steer_cpu_open(s, &s->config) : 0;
+	int err = steer_cpu_needed(config) && !s->cpumap ? steer_cpu_open(s, &s->config) : 0;
 
 	if (err)
 		return err;
 	err = steer_replace(s, config, flush);
-	if (!err)
-		s->config.cpumap = config->cpumap;
-	if (!s->config.cpumap && s->cpumap) {
+	if (!steer_cpu_needed(&s->config) && s->cpumap) {
 		steer_grace();
 		steer_cpu_close(s);
 	}

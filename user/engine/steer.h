@@ -43,9 +43,12 @@ struct steer_config {
 	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
 	uint32_t flow_keys;		/* entries of flow_key; 0: not kept */
 	uint8_t deny;			/* families with deny rules: SLUICE_DENY_4 | SLUICE_DENY_6 */
-	bool cpumap;			/* something may have SLUICE_ACT_CPUMAP */
 	uint32_t cpu_queue;		/* packets in the queue of each cpu_map entry */
-	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: cpu_map has CPU c when cpumap is set */
+	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: cpu_map has CPU c, once it has entries */
+	bool mirror;			/* frames for anybody are ours */
+	uint8_t fallback;		/* enum sluice_action: the default; 0: pass */
+	uint8_t bind_rules;		/* SLUICE_BIND_*: kinds of rules of users that there are */
+	const uint8_t *rss_key;		/* Toeplitz under this key; NULL: SipHash. Must outlive it */
 };
 
 /* A queue's rps_dev_flow: the current table, and, after a resize, the former one. */
@@ -106,11 +109,11 @@ void steer_detach(struct steer *s);
 
 /*
  * Puts a program with the settings of config in the place of the one that runs:
- * sock_flow_entries, deny and cpumap; all else stays as it is. Every packet is handled by
- * the one or the other, on the same maps; only rps_sock_flow is made anew, empty,
- * when sock_flow_entries is another number or flush is set. Nobody may use
- * s->sock_flow during the call then. Where cpumap becomes set, the entries of cpu_map are
- * made first; where it becomes unset, they go last. -ENOMEM, -errno of bpf(2), steer_cpu.h:
+ * sock_flow_entries, deny, fallback and bind_rules; all else stays as it is. Every
+ * packet is handled by the one or the other, on the same maps; only rps_sock_flow is made anew,
+ * empty, when sock_flow_entries is another number or flush is set. Nobody may use
+ * s->sock_flow during the call then. The entries of cpu_map are made before the first program
+ * that needs them, and go after the last one. -ENOMEM, -errno of bpf(2), steer_cpu.h:
  * nothing has changed.
  */
 int steer_reload(struct steer *s, const struct steer_config *config, bool flush);
@@ -172,6 +175,13 @@ int steer_deny_add(struct steer *s, const struct steer_prefix *prefix, uint32_t 
 int steer_deny_del(struct steer *s, const struct steer_prefix *prefix);
 /* The counter of the rule for one source address, as the program finds it; -ENOENT: none. */
 int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool ipv6, uint32_t *counter);
+
+/* Rules of users, looked at only by a program loaded with their kinds in config.bind_rules. */
+int steer_rule_add(struct steer *s, const struct sluice_bind_key *key,
+		   const struct sluice_bind *rule);
+int steer_rule_del(struct steer *s, const struct sluice_bind_key *key);
+bool steer_rule_find(const struct steer *s, const struct sluice_bind_key *key,
+		     struct sluice_bind *rule);
 
 /* n counters in a row, at 0; their first, or 0 when none is left. */
 uint32_t steer_counter_get(struct steer *s, uint32_t n);
