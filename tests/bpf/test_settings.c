@@ -36,7 +36,8 @@ static void test_verifier(void **state)
 	for (__u32 i = 0; i < 16; i++) {
 		const struct fixture_opts o = {
 			.sock_flow_mask = SOCK_FLOWS - 1, .cpu_mask = 7, .generic = i & 1,
-			.dev_flows = i & 2, .half = i & 4 ? 2048 : 0, .limit_len = i & 4 ? 4096 : 0,
+			.dev_flows = i & 2, .flow_keys = i & 2 ? 1024 : 0,
+			.half = i & 4 ? 2048 : 0, .limit_len = i & 4 ? 4096 : 0,
 			.cpumap = i & 8,
 		};
 		struct cost c = load(&o);

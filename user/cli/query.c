@@ -183,20 +183,24 @@ static int explain(const char *command, const char *dev, int err)
 	return -1;
 }
 
-int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
-		   struct json_object **doc)
+int open_daemon(const char *command, const char *dev)
 {
-	int sock = connect_daemon(dev), fd = -1, err;
+	int sock = connect_daemon(dev);
 
-	if (sock < 0)
-		return explain(command, dev, sock);
+	return sock < 0 ? explain(command, dev, sock) : sock;
+}
+
+int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
+	       struct json_object **doc)
+{
+	int fd = -1, err;
+
 	msg->magic = SLUICE_CTL_MAGIC;
 	msg->version = SLUICE_CTL_VERSION;
 	msg->id = QUERY_ID;
 	err = send(sock, msg, sizeof(*msg), MSG_NOSIGNAL) < 0 ? -errno : receive(sock, msg, &fd);
 	if (!err && msg->type == SLUICE_CTL_REFUSED) {
 		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT, msg->u.refused.text);
-		close(sock);
 		return -1;
 	}
 	if (!err && (msg->type == SLUICE_CTL_ANSWER) != !!doc)
@@ -205,8 +209,19 @@ int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *
 		err = parse_document(fd, doc);
 	if (fd >= 0)
 		close(fd);
-	close(sock);
 	return err ? explain(command, dev, err) : 0;
+}
+
+int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
+		   struct json_object **doc)
+{
+	int sock = open_daemon(command, dev), err;
+
+	if (sock < 0)
+		return -1;
+	err = ask_daemon(command, dev, sock, msg, doc);
+	close(sock);
+	return err;
 }
 
 int query_daemon(const char *command, const char *dev, enum sluice_ctl_query what,

@@ -130,6 +130,16 @@ static int set_cpus(const struct rps_conf *c, const char *const *v, size_t n)
 	return set(dev, &msg);
 }
 
+static int set_arfs(const struct rps_conf *c, const char *text)
+{
+	struct sluice_ctl_msg msg = { .u.rps.what = SLUICE_RPS_ARFS };
+
+	if (strcmp(text, "on") && strcmp(text, "off"))
+		return opt_usage(NAME, "`arfs` is `on` or `off`, not `%s`", text);
+	msg.u.rps.entries = !strcmp(text, "on");
+	return set(c->dev, &msg);
+}
+
 static int rps_run(void *conf)
 {
 	const struct rps_conf *c = conf;
@@ -141,17 +151,19 @@ static int rps_run(void *conf)
 		return set_entries(c, w->v[2]);
 	if (w->n == 3 && !strcmp(w->v[0], "set") && !strcmp(w->v[1], "kernel-rfs"))
 		return set_kernel_rfs(c, w->v[2]);
+	if (w->n == 3 && !strcmp(w->v[0], "set") && !strcmp(w->v[1], "arfs"))
+		return set_arfs(c, w->v[2]);
 	if (!strcmp(w->v[0], "set"))
 		return set_cpus(c, w->v + 1, w->n - 1);
 	return opt_usage(NAME, "expected `show`, `set dev DEV queue N cpus MASK`, "
-			 "`set entries N` or `set kernel-rfs on|off`");
+			 "`set entries N`, `set kernel-rfs on|off` or `set arfs on|off`");
 }
 
 const struct command cmd_rps = {
 	.name = NAME,
 	.summary = "the CPUs of each queue, the size of the flow table, RFS for the kernel; read or set",
-	.args = " [show | set dev DEV queue N cpus MASK | set entries N | set kernel-rfs on|off]"
-		" [-i DEV] [-j]",
+	.args = " [show | set dev DEV queue N cpus MASK | set entries N | set kernel-rfs on|off |\n"
+		"                  set arfs on|off] [-i DEV] [-j]",
 	.takes_words = true,
 	.words = offsetof(struct rps_conf, words),
 	.opts = rps_opts,

@@ -11,6 +11,7 @@
 
 #include "daemon/control.h"
 #include "daemon/explain.h"
+#include "daemon/flows.h"
 #include "daemon/json.h"
 #include "daemon/rules.h"
 #include "daemon/settings.h"
@@ -279,71 +280,6 @@ static json_object *answer_sock(struct control *c)
 	return o;
 }
 
-static int worker_of_cpu(const struct device *dev, uint32_t cpu)
-{
-	for (uint32_t w = 0; w < dev->config->nr_workers; w++) {
-		if (dev->worker[w].cpu == cpu)
-			return (int)w;
-	}
-	return -1;
-}
-
-static json_object *flow_entry(const struct device *dev, uint32_t slot, uint32_t val)
-{
-	uint32_t cpu = val & dev->steer.cpu_mask;
-	json_object *o = json_object_new_object();
-	int worker = worker_of_cpu(dev, cpu);
-
-	put_u64(o, "slot", slot);
-	/* The slot's own bits of the hash are those the entry does not keep. */
-	put_u64(o, "hash", (val & ~dev->steer.cpu_mask) | (slot & dev->steer.cpu_mask));
-	put_u64(o, "cpu", cpu);
-	json_object_object_add(o, "worker", worker < 0 ? NULL : json_object_new_int(worker));
-	return o;
-}
-
-static json_object *flow_cpus(const struct device *dev, const uint32_t *entries)
-{
-	json_object *list = json_object_new_array();
-
-	for (uint32_t cpu = 0; cpu <= dev->steer.cpu_mask; cpu++) {
-		int worker = worker_of_cpu(dev, cpu);
-		json_object *o;
-
-		if (!entries[cpu] && worker < 0)
-			continue;
-		o = json_object_new_object();
-		put_u64(o, "cpu", cpu);
-		json_object_object_add(o, "worker", worker < 0 ? NULL : json_object_new_int(worker));
-		put_u64(o, "entries", entries[cpu]);
-		json_object_array_add(list, o);
-	}
-	return list;
-}
-
-static json_object *answer_flow(struct control *c)
-{
-	const struct device *dev = c->dev;
-	json_object *o = json_object_new_object(), *list = json_object_new_array();
-	uint32_t entries[SLUICE_MAX_CPUS] = { 0 }, used = 0;
-
-	for (uint32_t i = 0; i < dev->steer.config.sock_flow_entries; i++) {
-		uint32_t val = __atomic_load_n(&dev->steer.sock_flow[i], __ATOMIC_RELAXED);
-
-		if (val == SLUICE_NO_CPU)
-			continue;
-		used++;
-		entries[val & dev->steer.cpu_mask]++;
-		json_object_array_add(list, flow_entry(dev, i, val));
-	}
-	put_text(o, "dev", dev->config->ifname);
-	put_u64(o, "entries", dev->steer.config.sock_flow_entries);
-	put_u64(o, "used", used);
-	json_object_object_add(o, "cpus", flow_cpus(dev, entries));
-	json_object_object_add(o, "flows", list);
-	return o;
-}
-
 static int to_memfd(const char *text, size_t len)
 {
 	int fd = memfd_create("sluice-answer", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
@@ -375,7 +311,7 @@ int answer_query(struct control *c, const struct sluice_ctl_msg *request)
 		o = answer_sock(c);
 		break;
 	case SLUICE_QUERY_FLOW:
-		o = answer_flow(c);
+		o = flows_answer(c, &request->u.query.flows);
 		break;
 	case SLUICE_QUERY_RULE:
 		o = rules_answer(c);

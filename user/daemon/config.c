@@ -88,6 +88,33 @@ static int set_flow_limit(struct config *cfg, const struct option_row *row, cons
 	return err ? list_error(err, row, arg, SLUICE_MAX_CPUS, why, len) : 0;
 }
 
+/* CPU:QUEUE,... */
+static int set_arfs_queues(struct config *cfg, const struct option_row *row, const char *arg,
+			   char *why, size_t len)
+{
+	unsigned long cpu, queue;
+	char *end;
+
+	for (uint32_t i = 0; i < SLUICE_MAX_CPUS; i++)
+		cfg->arfs_queue[i] = ARFS_NO_QUEUE;
+	for (const char *p = arg;; p = end + 1) {
+		cpu = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : SLUICE_MAX_CPUS;
+		if (cpu >= SLUICE_MAX_CPUS || *end != ':' || !isdigit((unsigned char)end[1]) ||
+		    cfg->arfs_queue[cpu] != ARFS_NO_QUEUE)
+			break;
+		queue = strtoul(end + 1, &end, 10);
+		if (queue >= SLUICE_MAX_QUEUES || (*end && *end != ','))
+			break;
+		cfg->arfs_queue[cpu] = (uint16_t)queue;
+		cfg->arfs_queues = true;
+		if (!*end)
+			return 0;
+	}
+	snprintf(why, len, "--%s %s: expected a list such as 0:0,4:1, CPUs below %u and rx queues below %u, "
+		 "each CPU once", row->name, arg, SLUICE_MAX_CPUS, SLUICE_MAX_QUEUES);
+	return -EINVAL;
+}
+
 static int set_number(struct config *cfg, const struct option_row *row, const char *arg, char *why,
 		      size_t len)
 {
@@ -250,6 +277,12 @@ static const struct option_row options[] = {
 	  "limit flows that fill more than half the backlog of these CPUs (default: none)" },
 	{ 0, "flow-limit-len", "N", set_power, FIELD(flow_limit_len), 8, SLUICE_FLOW_LIMIT_LEN_MAX,
 	  "buckets of the flow limit, rounded up to a power of two (default: 4096)" },
+	{ 0, "flow-keys", "N", set_number, FIELD(flow_keys), 0, SLUICE_FLOW_KEYS_MAX,
+	  "flows whose addresses 'sluice flow show' can tell; 0: none (default: 65536)" },
+	{ 0, "arfs", NULL, set_flag, FIELD(arfs), 0, 0,
+	  "bring flows to the rx queue of their CPU by n-tuple filters in the NIC" },
+	{ 0, "arfs-queues", "LIST", set_arfs_queues, 0, 0, 0,
+	  "rx queue of each CPU for --arfs, such as 0:0,4:1 (default: by interrupts)" },
 	{ 0, "cpumap", "CPULIST", set_cpumap, 0, 0, SLUICE_MAX_CPUS,
 	  "CPUs whose kernel stack rules may redirect to (default: all allowed)" },
 	{ 0, "cpumap-queue", "N", set_number, FIELD(cpu_queue), CONFIG_CPU_QUEUE_MIN,
@@ -403,6 +436,7 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		.sock_flow_entries = CONFIG_SOCK_FLOW_DEFAULT,
 		.dev_flow_entries = CONFIG_DEV_FLOW_DEFAULT,
 		.flow_limit_len = SLUICE_FLOW_LIMIT_LEN,
+		.flow_keys = SLUICE_FLOW_KEYS,
 		.cpu_queue = CONFIG_CPU_QUEUE_DEFAULT,
 	};
 	build_getopt(longs, shorts);

@@ -14,6 +14,7 @@
 #include <hash.h>
 #include <sluice/steer.h>
 
+#include "engine/arfs.h"
 #include "engine/steer.h"
 #include "engine/xsk.h"
 
@@ -55,6 +56,10 @@ struct config {
 	uint32_t flow_limit[SLUICE_MAX_WORKERS];	/* CPUs; none: no flow limit */
 	uint32_t nr_flow_limit;
 	uint32_t flow_limit_len;	/* buckets, a power of two */
+	uint32_t flow_keys;		/* flows known by more than their hash; 0: none */
+	bool arfs;
+	bool arfs_queues;		/* arfs_queue[] is given */
+	uint16_t arfs_queue[SLUICE_MAX_CPUS];	/* the rx queue of each CPU; ARFS_NO_QUEUE: none */
 	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: CPUMAP may use CPU c */
 	uint32_t cpu_queue;
 	bool kernel_rfs;

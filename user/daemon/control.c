@@ -214,8 +214,12 @@ static int serve_lane(struct control *c, struct client *client, const struct slu
 	return porter_reply(client->fd, &done, NULL, 0);
 }
 
-static bool query_is_for_root(uint32_t what)
+static bool query_is_for_root(const struct sluice_ctl_msg *request)
 {
+	uint32_t what = request->u.query.what;
+
+	if (what == SLUICE_QUERY_FLOW)
+		return request->u.query.flows.part > 0;
 	return what == SLUICE_QUERY_RULE || what == SLUICE_QUERY_RPS || what == SLUICE_QUERY_EXPLAIN;
 }
 
@@ -224,8 +228,9 @@ static int serve_query(struct control *c, struct client *client, const struct sl
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_ANSWER);
 	int fd, err;
 
-	if (client->uid && query_is_for_root(request->u.query.what))
-		return refuse(client, request, EPERM, "only root may ask for rules and settings: use sudo");
+	if (client->uid && query_is_for_root(request))
+		return refuse(client, request, EPERM,
+			      "only root may ask for rules, settings and single flows: use sudo");
 	fd = answer_query(c, request);
 	if (fd == -EINVAL)
 		return refuse(client, request, EINVAL, "this daemon knows no query %u", request->u.query.what);
@@ -246,6 +251,8 @@ static int serve_change(struct control *c, struct client *client, const struct s
 		return refuse(client, request, EPERM, "only root may change rules and settings: use sudo");
 	if (request->type == SLUICE_CTL_RULE)
 		err = rules_serve(&c->rules, c->dev, request, why, sizeof(why));
+	else if (request->u.rps.what == SLUICE_RPS_ARFS)
+		err = accel_set(c->accel, c->dev, request->u.rps.entries, why, sizeof(why));
 	else
 		err = settings_serve(c->dev, request, why, sizeof(why));
 	if (err)
@@ -350,9 +357,10 @@ void control_drop_broken(struct control *c)
 	}
 }
 
-void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter)
+void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter,
+		  struct accel *accel)
 {
-	*c = (struct control){ .dev = dev, .ports = ports, .porter = porter };
+	*c = (struct control){ .dev = dev, .ports = ports, .porter = porter, .accel = accel };
 }
 
 void control_destroy(struct control *c)

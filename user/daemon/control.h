@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/accel.h"
 #include "daemon/device.h"
 #include "daemon/lanemem.h"
 #include "daemon/porter.h"
@@ -35,11 +36,13 @@ struct control {
 	struct ports *ports;
 	struct porter *porter;
 	struct rules rules;
+	struct accel *accel;
 	struct client *first;
 	unsigned int nr_clients;
 };
 
-void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter);
+void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter,
+		  struct accel *accel);
 /* Disconnects everyone. */
 void control_destroy(struct control *c);
 

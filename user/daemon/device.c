@@ -51,6 +51,7 @@ static int device_load(struct device *dev, bool generic, char *why, size_t len)
 		.generic = generic,
 		.dev_flows = dev->config->dev_flow_entries > 0,
 		.ring = dev->config->ring,
+		.flow_keys = dev->config->flow_keys,
 		.flow_limit_len = dev->config->nr_flow_limit ? dev->config->flow_limit_len : 0,
 		.cpu_queue = dev->config->cpu_queue,
 		.mirror = dev->config->mirror,

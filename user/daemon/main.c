@@ -20,6 +20,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "daemon/accel.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/device.h"
@@ -42,6 +43,7 @@ struct daemon {
 	struct porter *porter;
 	struct netlink *netlink;
 	struct watch watch;
+	struct accel accel;
 	bool running;		/* the device is open */
 	bool gone;
 	bool stale;		/* the network configuration must be read again */
@@ -170,6 +172,36 @@ static int open_device(struct daemon *d)
 	return ports_start(&d->ports, &d->dev);
 }
 
+static int prepare_arfs(struct daemon *d)
+{
+	char why[256] = "";
+	int err;
+
+	accel_init(&d->accel, &d->config, porter_path(d->porter));
+	if (!d->config.arfs)
+		return 0;
+	err = accel_prepare(&d->accel, netlink_rx_queues(d->netlink), why, sizeof(why));
+	if (err)
+		say("%s", why);
+	return err;
+}
+
+static int start_arfs(struct daemon *d)
+{
+	char why[256] = "";
+	uint32_t removed;
+	int err;
+
+	if (!d->config.arfs)
+		return 0;
+	err = accel_start(&d->accel, &d->dev, &removed, why, sizeof(why));
+	if (err)
+		say("%s", why);
+	else if (removed)
+		say("%u filters of a daemon that was killed are out of the NIC", removed);
+	return err;
+}
+
 /* Without it all else works. */
 static void open_kernel_rfs(struct daemon *d)
 {
@@ -268,8 +300,10 @@ static void serve_clients(struct daemon *d)
 
 static int wait_ms(const struct daemon *d)
 {
-	int ms = watch_timeout_ms(&d->watch);
+	int ms = watch_timeout_ms(&d->watch), arfs = accel_timeout_ms(&d->accel);
 
+	if (arfs >= 0 && (ms < 0 || arfs < ms))
+		ms = arfs;
 	return d->stale && (ms < 0 || ms > RETRY_MS) ? RETRY_MS : ms;
 }
 
@@ -277,6 +311,7 @@ static int wait_ms(const struct daemon *d)
 static int serve(struct daemon *d, int n)
 {
 	watch_serve(&d->watch);
+	accel_serve(&d->accel);
 	if (d->stale || (n > 0 && d->fds[FD_NETLINK].revents))
 		d->stale = netlink_read(d->netlink) < 0;
 	if (n <= 0)
@@ -319,10 +354,14 @@ static int run(struct daemon *d)
 	if (!err)
 		err = open_signals(d);
 	if (!err)
+		err = prepare_arfs(d);
+	if (!err)
 		err = open_device(d);
+	if (!err)
+		err = start_arfs(d);
 	if (err)
 		return err;
-	control_init(&d->control, &d->dev, &d->ports, d->porter);
+	control_init(&d->control, &d->dev, &d->ports, d->porter, &d->accel);
 	watch_open(&d->watch, &d->ports, porter_netns_cookie(d->porter));
 	open_kernel_rfs(d);
 	report(d);
@@ -333,6 +372,10 @@ static int run(struct daemon *d)
 
 static void finish(struct daemon *d)
 {
+	uint32_t left = accel_stop(&d->accel);
+
+	if (left)
+		say("%u filters stay in the NIC: see 'ethtool -n %s'", left, d->config.ifname);
 	watch_close(&d->watch);
 	if (d->running)
 		device_close(&d->dev);

@@ -66,6 +66,8 @@ static int steer_size_maps(struct steer_bpf *skel, const struct steer_config *co
 	       bpf_map__set_max_entries(skel->maps.flow_room, queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_dev_flow, 2 * queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_sock_flow, flows) ||
+	       (config->flow_keys &&
+		bpf_map__set_max_entries(skel->maps.flow_key, config->flow_keys)) ||
 	       steer_size_cpus(skel, queues) ||
 	       (config->flow_limit_len && steer_size_limit(skel, queues, config->flow_limit_len)) ?
 		       -EINVAL : 0;
@@ -138,6 +140,7 @@ static void steer_set_options(struct steer_bpf *skel, const struct steer_config 
 	skel->rodata->dev_flows = config->dev_flows;
 	skel->rodata->backlog_half = config->ring / 2;
 	skel->rodata->flow_limit_len = config->flow_limit_len;
+	skel->rodata->flow_keys = config->flow_keys > 0;
 	skel->rodata->cpumap = steer_cpu_needed(config);
 	skel->rodata->role_mirror = config->mirror;
 	skel->rodata->default_action = config->fallback ? config->fallback : SLUICE_ACT_PASS;

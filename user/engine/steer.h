@@ -41,6 +41,7 @@ struct steer_config {
 	bool dev_flows;			/* rps_dev_flow: without, no RFS and no order guarantee */
 	uint32_t ring;			/* descriptors of a target's ring, its backlog limit; 0: no limits */
 	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
+	uint32_t flow_keys;		/* entries of flow_key; 0: not kept */
 	uint8_t deny;			/* families with deny rules: SLUICE_DENY_4 | SLUICE_DENY_6 */
 	uint32_t cpu_queue;		/* packets in the queue of each cpu_map entry */
 	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: cpu_map has CPU c, once it has entries */
@@ -148,6 +149,15 @@ int steer_resize_dev_flow(struct steer *s, uint32_t queue, uint32_t entries);
 int steer_settle_dev_flow(struct steer *s, uint32_t queue);
 /* Entries of the queue's table in force. */
 uint32_t steer_dev_flow_entries(const struct steer *s, uint32_t queue);
+
+/*
+ * How many packets were enqueued to a target (its number) by this queue, and processed
+ * there. False: there is no such target.
+ */
+bool steer_target_seqs(const struct steer *s, uint32_t queue, uint32_t target, uint32_t *tail,
+		       uint32_t *head);
+/* The flow that has this hash; -EOPNOTSUPP: they are not kept; -ENOENT: not known. */
+int steer_flow_key(const struct steer *s, uint32_t hash, struct sluice_flow *flow);
 
 /* Whether the flow limit applies to this worker; needs flow_limit_len. */
 int steer_set_flow_limit(struct steer *s, uint32_t worker, bool on);

@@ -106,6 +106,30 @@ void steer_flow_close(struct steer *s)
 	s->queue = NULL;
 }
 
+bool steer_target_seqs(const struct steer *s, uint32_t queue, uint32_t target, uint32_t *tail,
+		       uint32_t *head)
+{
+	uint32_t slot = queue * SLUICE_MAX_WORKERS + target, cpu = target - SLUICE_TARGET_CPU;
+
+	if (target < SLUICE_MAX_WORKERS) {
+		*tail = __atomic_load_n(&s->flow_tail[slot], __ATOMIC_RELAXED);
+		*head = __atomic_load_n(&s->flow_head[slot], __ATOMIC_ACQUIRE);
+		return true;
+	}
+	if ((int)cpu >= libbpf_num_possible_cpus() || !s->cpu_head)
+		return false;
+	*tail = __atomic_load_n(&s->cpu_tail[queue * SLUICE_MAX_CPUS + cpu], __ATOMIC_RELAXED);
+	*head = __atomic_load_n(&s->cpu_head[cpu].queue[queue], __ATOMIC_ACQUIRE);
+	return true;
+}
+
+int steer_flow_key(const struct steer *s, uint32_t hash, struct sluice_flow *flow)
+{
+	if (!s->config.flow_keys)
+		return -EOPNOTSUPP;
+	return bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.flow_key), &hash, flow);
+}
+
 uint32_t steer_dev_flow_entries(const struct steer *s, uint32_t queue)
 {
 	return s->queue[queue].table[s->queue[queue].current].entries;
