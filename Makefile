@@ -15,12 +15,12 @@ VERSION := 0.1.0
 # The way of a packet, in its order.
 BPF    := steer guard guard_cgroup gen
 ENGINE := steer steer_rule steer_flow steer_build counter umem xsk worker napi pkt eth ip4 ip6 udp sock lane rfs mem
-DAEMON := main config device watch control porter listener door handler facts ctlmsg ports judge \
+DAEMON := main config device device_queue device_steer device_worker topology watch control porter listener door handler facts ctlmsg ports judge \
           diag guard guard_root netlink netlink_link netlink_addr lanemem bypass rules settings \
-          explain answer json
+          workers explain answer json
 LIB    := client attach lane cmsg recv view wait
 CLI    := main opt out query neigh frame dispatcher inject gen track receive recv stat \
-          sock flow endpoint mask rule rps explain
+          sock flow endpoint mask rule rps worker explain
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')

@@ -18,6 +18,8 @@
 
 #define QUERY_ID 1
 #define QUERY_TIMEOUT_S 5
+/* A table of 2 GB, or a worker that is busy, may take some seconds. */
+#define CHANGE_TIMEOUT_S 60
 /* A flow table of 2^20 entries is some 60 MB of JSON; more than this is a fault. */
 #define QUERY_MAX_BYTES (256l << 20)
 
@@ -66,10 +68,10 @@ static int find_socket(const char *prefix, struct sockaddr_un *sa)
 }
 
 /* A connected descriptor or -errno. */
-static int connect_daemon(const char *dev)
+static int connect_daemon(const char *dev, long seconds)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	struct timeval limit = { .tv_sec = QUERY_TIMEOUT_S };
+	struct timeval limit = { .tv_sec = seconds };
 	uint64_t cookie;
 	char prefix[64];
 	int fd, err = query_netns_cookie(&cookie);
@@ -186,7 +188,8 @@ static int explain(const char *command, const char *dev, int err)
 int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
 		   struct json_object **doc)
 {
-	int sock = connect_daemon(dev), fd = -1, err;
+	/* A document, or a change. */
+	int sock = connect_daemon(dev, doc ? QUERY_TIMEOUT_S : CHANGE_TIMEOUT_S), fd = -1, err;
 
 	if (sock < 0)
 		return explain(command, dev, sock);

@@ -23,6 +23,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/device.h"
+#include "daemon/device_queue.h"
 #include "daemon/netlink.h"
 #include "daemon/porter.h"
 #include "daemon/ports.h"
@@ -125,7 +126,8 @@ static int open_porter(struct daemon *d)
 	int err = porter_start(&d->porter, d->config.ifname, NULL);
 
 	if (err == -EADDRINUSE)
-		say("another sluiced serves %s in this network namespace: stop it first", d->config.ifname);
+		say("another sluiced serves %s in this network namespace: stop it first",
+		    d->config.ifname);
 	else if (err == -EPERM || err == -EACCES)
 		say("may not create the control socket in %s: run as root", SLUICE_CTL_DIR);
 	else if (err)
@@ -172,15 +174,15 @@ static void report(const struct daemon *d)
 	const struct device *dev = &d->dev;
 
 	for (uint32_t i = 0; i < dev->nr_queues; i++)
-		say("%s queue %u: %s XDP, %s, %u frames of %u bytes, %u workers", d->config.ifname, dev->queue[i],
-		    dev->steer.config.generic ? "generic" : "native",
-		    dev->xsk[i * d->config.nr_workers].zerocopy ? "zero-copy" : "copy mode", dev->umem[i].frames,
+		say("%s queue %u: %s XDP, %s, %u frames of %u bytes, %u workers", d->config.ifname,
+		    dev->queue[i], dev->steer.config.generic ? "generic" : "native",
+		    device_zerocopy(dev, i) ? "zero-copy" : "copy mode", dev->umem[i].frames,
 		    dev->umem[i].frame_size, d->config.nr_workers);
 	if (dev->steer.config.generic)
 		say("in generic XDP mode the order of datagrams is not promised");
 	if (dev->pin_error)
-		say("maps are not pinned (%s): mount bpffs on /sys/fs/bpf to have them under /sys/fs/bpf/sluice/%s",
-		    strerror(-dev->pin_error), d->config.ifname);
+		say("maps are not pinned (%s): mount bpffs on /sys/fs/bpf to have them under "
+		    "/sys/fs/bpf/sluice/%s", strerror(-dev->pin_error), d->config.ifname);
 	if (watch_warning(&d->watch))
 		say("%s", watch_warning(&d->watch));
 	say("ready on %s", porter_path(d->porter));
@@ -219,7 +221,11 @@ static int fill_fds(struct daemon *d)
 	d->fds[FD_BROKEN] = (struct pollfd){ .fd = d->dev.engine->broken_fd, .events = POLLIN };
 	d->fds[FD_GUARD] = (struct pollfd){ .fd = watch_fd(&d->watch), .events = POLLIN };
 	for (struct client *c = d->control.first; c; c = c->next)
-		d->fds[i++] = (struct pollfd){ .fd = c->fd, .events = POLLIN };
+		/* Of one that waits for its answer, nothing is to be read, not even its end. */
+		d->fds[i++] = (struct pollfd){
+			.fd = control_is_waiting(&d->control, c) ? -1 : c->fd,
+			.events = POLLIN,
+		};
 	return (int)i;
 }
 
@@ -237,9 +243,11 @@ static void serve_clients(struct daemon *d)
 
 static int wait_ms(const struct daemon *d)
 {
-	int ms = watch_timeout_ms(&d->watch);
+	int ms = watch_timeout_ms(&d->watch), tick = control_timeout_ms(&d->control);
 
-	return d->stale && (ms < 0 || ms > RETRY_MS) ? RETRY_MS : ms;
+	if (d->stale && (ms < 0 || ms > RETRY_MS))
+		ms = RETRY_MS;
+	return tick >= 0 && (ms < 0 || ms > tick) ? tick : ms;
 }
 
 /* poll(2) has returned n. */
@@ -261,8 +269,11 @@ static int serve(struct daemon *d, int n)
 static int loop(struct daemon *d)
 {
 	while (!d->gone) {
-		int n = fill_fds(d), err;
+		int n, err;
 
+		/* It may end a client: the order of fill_fds() must hold afterwards. */
+		control_tick(&d->control);
+		n = fill_fds(d);
 		if (n < 0)
 			return n;
 		n = poll(d->fds, (nfds_t)n, wait_ms(d));
