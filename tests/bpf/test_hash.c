@@ -230,8 +230,8 @@ static void check_spread(const struct host *h, __u32 cpus, double low, double hi
 		k.saddr.w[0] = htonl(0x0a000100 + rnd_below(&rng, 65536));
 		k.sport = htons((__u16)(1024 + rnd_below(&rng, 60000)));
 		r = send_flow(&f, &k);
-		assert_int_equal(r.meta.worker, (__u64)r.meta.hash * cpus >> 32);
-		count[r.meta.worker]++;
+		assert_int_equal(r.meta.target, (__u64)r.meta.hash * cpus >> 32);
+		count[r.meta.target]++;
 	}
 	for (__u32 i = 0; i < cpus; i++)
 		chi2 += (count[i] - mean) * (count[i] - mean) / mean;

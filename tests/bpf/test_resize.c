@@ -60,11 +60,11 @@ static void send_one(struct traffic *t)
 	}
 	r = run_on(&t->f, t->frame[i].b, t->frame[i].len, 0);
 	t->lost += r.ret != XDP_REDIRECT;
-	if (last->any && last->worker != r.meta.worker) {
+	if (last->any && last->worker != r.meta.target) {
 		t->overtaken += (__s32)(t->s.flow_head[last->worker] - last->seq) < 0;
 		t->moves++;
 	}
-	*last = (struct sent){ r.meta.worker, r.meta.seq, true };
+	*last = (struct sent){ r.meta.target, r.meta.seq, true };
 	t->packets++;
 }
 

@@ -92,3 +92,19 @@ int prefix_parse(const char *text, __u32 addr[4], __u8 *len, int *family)
 	memcpy(addr, a, sizeof(a));
 	return cut(addr, (unsigned int)n, (unsigned int)bits);
 }
+
+__u8 protocol_parse(const char *text)
+{
+	static const struct {
+		const char *name;
+		__u8 number;
+	} known[] = {
+		{ "udp", IPPROTO_UDP }, { "tcp", IPPROTO_TCP }, { "sctp", IPPROTO_SCTP },
+		{ "dccp", IPPROTO_DCCP }, { "udplite", IPPROTO_UDPLITE },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(text, known[i].name))
+			return known[i].number;
+	return 0;
+}

@@ -35,8 +35,9 @@ static int show(const struct rps_conf *c)
 		return EXIT_FAILURE;
 	if (c->json)
 		return out_json(doc, true);
-	printf("%s: rps_sock_flow_entries %" PRIu64 "\n\n", js_str(doc, "dev"),
-	       js_u64(doc, "rps_sock_flow_entries"));
+	printf("%s: rps_sock_flow_entries %" PRIu64 ", kernel-rfs %s, cpumap %s, queue %" PRIu64 "\n\n",
+	       js_str(doc, "dev"), js_u64(doc, "rps_sock_flow_entries"), js_str(doc, "kernel_rfs"),
+	       js_str(doc, "cpumap_cpus"), js_u64(doc, "cpumap_queue"));
 	t = out_table_new("queue <rps_cpus rps_flow_cnt");
 	for (size_t i = 0; i < js_len(doc, "queues"); i++) {
 		js_cell(t, js_at(doc, "queues", i), "queue");
@@ -91,6 +92,16 @@ static int set_entries(const struct rps_conf *c, const char *text)
 	return set(c->dev, &msg);
 }
 
+static int set_kernel_rfs(const struct rps_conf *c, const char *text)
+{
+	struct sluice_ctl_msg msg = { .u.rps.what = SLUICE_RPS_KERNEL_RFS };
+
+	if (strcmp(text, "on") && strcmp(text, "off"))
+		return opt_usage(NAME, "`%s`: kernel-rfs is on or off", text);
+	msg.u.rps.entries = !strcmp(text, "on");
+	return set(c->dev, &msg);
+}
+
 /* One value. 0; 2: the user has been told. */
 static int set_key(const char *key, const char *text, struct sluice_ctl_msg *msg)
 {
@@ -135,6 +146,16 @@ static int set_queue(const struct rps_conf *c, const char *const *v, size_t n)
 	return set(dev, &msg);
 }
 
+static int set_arfs(const struct rps_conf *c, const char *text)
+{
+	struct sluice_ctl_msg msg = { .u.rps.what = SLUICE_RPS_ARFS };
+
+	if (strcmp(text, "on") && strcmp(text, "off"))
+		return opt_usage(NAME, "`arfs` is `on` or `off`, not `%s`", text);
+	msg.u.rps.entries = !strcmp(text, "on");
+	return set(c->dev, &msg);
+}
+
 static int rps_run(void *conf)
 {
 	const struct rps_conf *c = conf;
@@ -144,16 +165,21 @@ static int rps_run(void *conf)
 		return show(c);
 	if (w->n == 3 && !strcmp(w->v[0], "set") && !strcmp(w->v[1], "entries"))
 		return set_entries(c, w->v[2]);
+	if (w->n == 3 && !strcmp(w->v[0], "set") && !strcmp(w->v[1], "kernel-rfs"))
+		return set_kernel_rfs(c, w->v[2]);
+	if (w->n == 3 && !strcmp(w->v[0], "set") && !strcmp(w->v[1], "arfs"))
+		return set_arfs(c, w->v[2]);
 	if (!strcmp(w->v[0], "set"))
 		return set_queue(c, w->v + 1, w->n - 1);
-	return opt_usage(NAME, "expected `show`, `set dev DEV queue N [cpus MASK] [flow_cnt N]` or "
-			 "`set entries N`");
+	return opt_usage(NAME, "expected `show`, `set dev DEV queue N [cpus MASK] [flow_cnt N]`, "
+			 "`set entries N`, `set kernel-rfs on|off` or `set arfs on|off`");
 }
 
 const struct command cmd_rps = {
 	.name = NAME,
-	.summary = "the CPUs and flows of each queue, the size of the flow table; read or set",
-	.args = " [show | set dev DEV queue N [cpus MASK] [flow_cnt N] | set entries N] [-i DEV] [-j]",
+	.summary = "CPUs and flows of each queue, the flow table's size, RFS of the kernel; read or set",
+	.args = " [show | set dev DEV queue N [cpus MASK] [flow_cnt N] | set entries N |\n"
+		"                  set kernel-rfs on|off | set arfs on|off] [-i DEV] [-j]",
 	.takes_words = true,
 	.words = offsetof(struct rps_conf, words),
 	.opts = rps_opts,

@@ -13,6 +13,7 @@
 #include "daemon/device_queue.h"
 #include "daemon/device_steer.h"
 #include "daemon/explain.h"
+#include "daemon/flows.h"
 #include "daemon/json.h"
 #include "daemon/rules.h"
 #include "daemon/settings.h"
@@ -33,7 +34,10 @@ static const char *const verdict_names[] = {
 
 /* What the whole daemon has seen, summed while the parts are printed. */
 struct books {
-	uint64_t redirected, passed, denied, flow_limit, received, delivered, dropped, ring_lost, enqueued;
+	uint64_t redirected, passed, denied, ruled_out, flow_limit;
+	uint64_t received, delivered, dropped, ring_lost, enqueued;
+	uint64_t to_cpu, cpu_received, cpu_lost;
+	bool blind;	/* cpu_lost is not known */
 };
 
 static uint64_t *verdict_sum(struct books *books, int v)
@@ -41,8 +45,12 @@ static uint64_t *verdict_sum(struct books *books, int v)
 	switch (v) {
 	case SLUICE_XDP_REDIRECT:
 		return &books->redirected;
+	case SLUICE_XDP_REDIRECT_CPU:
+		return &books->to_cpu;
 	case SLUICE_XDP_DROP_DENY:
 		return &books->denied;
+	case SLUICE_XDP_DROP_RULE:
+		return &books->ruled_out;
 	case SLUICE_XDP_DROP_FLOW_LIMIT:
 		return &books->flow_limit;
 	default:
@@ -102,6 +110,30 @@ static json_object *stat_workers(const struct device *dev)
 		put_u64(o, "rounds", stat_read(&worker->stat.rounds));
 		put_u64(o, "sleeps", stat_read(&worker->stat.sleeps));
 		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+/* CPUs of cpu_map; those that had packets, too, once it has no entries any more. */
+static json_object *stat_cpus(const struct device *dev, struct books *books)
+{
+	json_object *list = json_object_new_array();
+	struct steer_cpu_stat stat;
+
+	books->blind = dev->steer.cpumap_blind;
+	for (uint32_t cpu = 0; !steer_cpu_stat(&dev->steer, cpu, &stat); cpu++) {
+		json_object *o;
+
+		if (!steer_has_cpu(&dev->steer, cpu) && !stat.enqueued)
+			continue;
+		o = json_object_new_object();
+		put_u64(o, "cpu", cpu);
+		put_u64(o, "enqueued", stat.enqueued);
+		put_u64(o, "received", stat.received);
+		put_u64(o, "lost", stat.lost);
+		json_object_array_add(list, o);
+		books->cpu_received += stat.received;
+		books->cpu_lost += stat.lost;
 	}
 	return list;
 }
@@ -184,18 +216,23 @@ static json_object *stat_gone(const struct device *dev, struct books *books)
 }
 
 /*
- * Closed: every packet that was redirected is received or lost in a ring, every one received is
- * delivered or dropped.
+ * Closed: every packet that was redirected is received or lost in a ring, every one received
+ * is delivered or dropped; and of those for a CPU every one is seen there or lost in its queue.
  */
 static json_object *stat_books(const struct books *books)
 {
 	json_object *o = json_object_new_object();
 	bool closed = books->redirected == books->received + books->ring_lost &&
-		      books->received == books->delivered + books->dropped;
+		      books->received == books->delivered + books->dropped &&
+		      (books->blind || books->to_cpu == books->cpu_received + books->cpu_lost);
 
 	put_u64(o, "redirected", books->redirected);
+	put_u64(o, "redirected_cpu", books->to_cpu);
+	put_u64(o, "cpu_received", books->cpu_received);
+	put_u64(o, "cpu_lost", books->cpu_lost);
 	put_u64(o, "passed", books->passed);
 	put_u64(o, "denied", books->denied);
+	put_u64(o, "ruled_out", books->ruled_out);
 	put_u64(o, "flow_limit", books->flow_limit);
 	put_u64(o, "received", books->received);
 	put_u64(o, "ring_lost", books->ring_lost);
@@ -217,6 +254,7 @@ static json_object *answer_stat(struct control *c)
 	/* Ends before beginnings: a packet under way counts as not yet arrived rather than as lost. */
 	json_object_object_add(o, "napi", stat_napi(dev, &books));
 	json_object_object_add(o, "gone", stat_gone(dev, &books));
+	json_object_object_add(o, "cpus", stat_cpus(dev, &books));
 	json_object_object_add(o, "xdp", stat_xdp(dev, &books));
 	json_object_object_add(o, "queues", stat_queues(dev));
 	json_object_object_add(o, "workers", stat_workers(dev));
@@ -274,62 +312,6 @@ static json_object *answer_sock(struct control *c)
 	return o;
 }
 
-static json_object *flow_entry(const struct device *dev, uint32_t slot, uint32_t val)
-{
-	uint32_t cpu = val & dev->steer.cpu_mask;
-	json_object *o = json_object_new_object();
-	int worker = device_worker_of(dev, cpu);
-
-	put_u64(o, "slot", slot);
-	/* The slot's own bits of the hash are those the entry does not keep. */
-	put_u64(o, "hash", (val & ~dev->steer.cpu_mask) | (slot & dev->steer.cpu_mask));
-	put_u64(o, "cpu", cpu);
-	json_object_object_add(o, "worker", worker < 0 ? NULL : json_object_new_int(worker));
-	return o;
-}
-
-static json_object *flow_cpus(const struct device *dev, const uint32_t *entries)
-{
-	json_object *list = json_object_new_array();
-
-	for (uint32_t cpu = 0; cpu <= dev->steer.cpu_mask; cpu++) {
-		int worker = device_worker_of(dev, cpu);
-		json_object *o;
-
-		if (!entries[cpu] && worker < 0)
-			continue;
-		o = json_object_new_object();
-		put_u64(o, "cpu", cpu);
-		json_object_object_add(o, "worker", worker < 0 ? NULL : json_object_new_int(worker));
-		put_u64(o, "entries", entries[cpu]);
-		json_object_array_add(list, o);
-	}
-	return list;
-}
-
-static json_object *answer_flow(struct control *c)
-{
-	const struct device *dev = c->dev;
-	json_object *o = json_object_new_object(), *list = json_object_new_array();
-	uint32_t entries[SLUICE_MAX_CPUS] = { 0 }, used = 0;
-
-	for (uint32_t i = 0; i < dev->steer.config.sock_flow_entries; i++) {
-		uint32_t val = __atomic_load_n(&dev->steer.sock_flow[i], __ATOMIC_RELAXED);
-
-		if (steer_sock_flow_empty(&dev->steer, i, val))
-			continue;
-		used++;
-		entries[val & dev->steer.cpu_mask]++;
-		json_object_array_add(list, flow_entry(dev, i, val));
-	}
-	put_text(o, "dev", dev->config->ifname);
-	put_u64(o, "entries", dev->steer.config.sock_flow_entries);
-	put_u64(o, "used", used);
-	json_object_object_add(o, "cpus", flow_cpus(dev, entries));
-	json_object_object_add(o, "flows", list);
-	return o;
-}
-
 static int to_memfd(const char *text, size_t len)
 {
 	int fd = memfd_create("sluice-answer", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
@@ -361,7 +343,7 @@ int answer_query(struct control *c, const struct sluice_ctl_msg *request)
 		o = answer_sock(c);
 		break;
 	case SLUICE_QUERY_FLOW:
-		o = answer_flow(c);
+		o = flows_answer(c, &request->u.query.flows);
 		break;
 	case SLUICE_QUERY_RULE:
 		o = rules_answer(c);

@@ -89,6 +89,33 @@ static int set_flow_limit(struct config *cfg, const struct option_row *row, cons
 	return err ? list_error(err, row, arg, SLUICE_MAX_CPUS, why, len) : 0;
 }
 
+/* CPU:QUEUE,... */
+static int set_arfs_queues(struct config *cfg, const struct option_row *row, const char *arg,
+			   char *why, size_t len)
+{
+	unsigned long cpu, queue;
+	char *end;
+
+	for (uint32_t i = 0; i < SLUICE_MAX_CPUS; i++)
+		cfg->arfs_queue[i] = ARFS_NO_QUEUE;
+	for (const char *p = arg;; p = end + 1) {
+		cpu = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : SLUICE_MAX_CPUS;
+		if (cpu >= SLUICE_MAX_CPUS || *end != ':' || !isdigit((unsigned char)end[1]) ||
+		    cfg->arfs_queue[cpu] != ARFS_NO_QUEUE)
+			break;
+		queue = strtoul(end + 1, &end, 10);
+		if (queue >= SLUICE_MAX_QUEUES || (*end && *end != ','))
+			break;
+		cfg->arfs_queue[cpu] = (uint16_t)queue;
+		cfg->arfs_queues = true;
+		if (!*end)
+			return 0;
+	}
+	snprintf(why, len, "--%s %s: expected a list such as 0:0,4:1, CPUs below %u and rx queues below %u, "
+		 "each CPU once", row->name, arg, SLUICE_MAX_CPUS, SLUICE_MAX_QUEUES);
+	return -EINVAL;
+}
+
 static int set_number(struct config *cfg, const struct option_row *row, const char *arg, char *why,
 		      size_t len)
 {
@@ -103,6 +130,21 @@ static int set_number(struct config *cfg, const struct option_row *row, const ch
 		return -EINVAL;
 	}
 	*(uint32_t *)((char *)cfg + row->field) = (uint32_t)value;
+	return 0;
+}
+
+static int set_cpumap(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		      size_t len)
+{
+	uint32_t cpu[SLUICE_MAX_CPUS], nr = 0;
+
+	if (config_list(arg, row->high, cpu, &nr, SLUICE_MAX_CPUS)) {
+		snprintf(why, len, "--%s %s: expected CPUs such as 0,2-5, each once", row->name, arg);
+		return -EINVAL;
+	}
+	memset(cfg->cpus, 0, sizeof(cfg->cpus));
+	for (uint32_t i = 0; i < nr; i++)
+		cfg->cpus[cpu[i] / 64] |= 1ull << cpu[i] % 64;
 	return 0;
 }
 
@@ -130,6 +172,69 @@ static int set_sock_flows(struct config *cfg, const struct option_row *row, cons
 	if (!err && cfg->sock_flow_entries == 1)
 		cfg->sock_flow_entries = 2;
 	return err;
+}
+
+static int set_role(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		    size_t len)
+{
+	cfg->mirror = !strcmp(arg, "mirror");
+	if (cfg->mirror || !strcmp(arg, "host"))
+		return 0;
+	snprintf(why, len, "--%s %s: expected host or mirror", row->name, arg);
+	return -EINVAL;
+}
+
+static int set_default(struct config *cfg, const struct option_row *row, const char *arg,
+		       char *why, size_t len)
+{
+	static const char *const names[] = {
+#define X(id, name) [SLUICE_ACT_##id] = name,
+		SLUICE_ACTION_LIST(X)
+#undef X
+	};
+
+	for (uint8_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!names[i] || strcmp(arg, names[i]))
+			continue;
+		cfg->fallback = i;
+		return 0;
+	}
+	snprintf(why, len, "--%s %s: expected pass, cpumap, xsk or drop", row->name, arg);
+	return -EINVAL;
+}
+
+static int set_hash(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		    size_t len)
+{
+	cfg->toeplitz = !strcmp(arg, "toeplitz");
+	if (cfg->toeplitz || !strcmp(arg, "siphash"))
+		return 0;
+	snprintf(why, len, "--%s %s: expected siphash or toeplitz", row->name, arg);
+	return -EINVAL;
+}
+
+/* Two digits a byte, and between bytes a colon or nothing. */
+static int set_rss_key(struct config *cfg, const struct option_row *row, const char *arg,
+		       char *why, size_t len)
+{
+	const char *p = arg;
+	unsigned int n = 0;
+
+	for (; n < TOEPLITZ_KEY && isxdigit((unsigned char)p[0]) &&
+	       isxdigit((unsigned char)p[1]); n++) {
+		const char byte[] = { p[0], p[1], 0 };
+
+		cfg->rss_key[n] = (uint8_t)strtoul(byte, NULL, 16);
+		p += 2;
+		p += *p == ':' && p[1];
+	}
+	if (n != TOEPLITZ_KEY || *p) {
+		snprintf(why, len, "--%s: expected %u bytes in hexadecimal, as 'ethtool -x' prints "
+			 "them; here are %u%s", row->name, TOEPLITZ_KEY, n, *p ? " and more" : "");
+		return -EINVAL;
+	}
+	cfg->has_rss_key = true;
+	return 0;
 }
 
 /* Two switches of one kind exclude each other. */
@@ -161,6 +266,13 @@ static int set_flag(struct config *cfg, const struct option_row *row, const char
 
 static const struct option_row options[] = {
 	{ 'i', "interface", "DEV", set_device, 0, 0, 0, "receive on this device" },
+	{ 0, "role", "ROLE", set_role, 0, 0, 0,
+	  "host: what is for this host; mirror: all that arrives (default: host)" },
+	{ 0, "default", "ACTION", set_default, 0, 0, 0,
+	  "for what no rule and no socket takes: pass, cpumap, xsk or drop (pass; mirror: xsk)" },
+	{ 0, "hash", "KIND", set_hash, 0, 0, 0, "flow hash: siphash or toeplitz (default: siphash)" },
+	{ 0, "rss-key", "HEX", set_rss_key, 0, 0, 0,
+	  "key of toeplitz, 40 bytes as 'ethtool -x' prints them (default: random)" },
 	{ 'q', "queue", "LIST", set_queues, 0, 0, SLUICE_MAX_QUEUES,
 	  "its rx queues, such as 0,2-5 (default: all)" },
 	{ 'w', "workers", "CPULIST", set_workers, 0, 0, SLUICE_MAX_WORKERS,
@@ -179,6 +291,18 @@ static const struct option_row options[] = {
 	  "limit flows that fill more than half the backlog of these CPUs (default: none)" },
 	{ 0, "flow-limit-len", "N", set_power, FIELD(flow_limit_len), 8, SLUICE_FLOW_LIMIT_LEN_MAX,
 	  "buckets of the flow limit, rounded up to a power of two (default: 4096)" },
+	{ 0, "flow-keys", "N", set_number, FIELD(flow_keys), 0, SLUICE_FLOW_KEYS_MAX,
+	  "flows whose addresses 'sluice flow show' can tell; 0: none (default: 65536)" },
+	{ 0, "arfs", NULL, set_flag, FIELD(arfs), 0, 0,
+	  "bring flows to the rx queue of their CPU by n-tuple filters in the NIC" },
+	{ 0, "arfs-queues", "LIST", set_arfs_queues, 0, 0, 0,
+	  "rx queue of each CPU for --arfs, such as 0:0,4:1 (default: by interrupts)" },
+	{ 0, "cpumap", "CPULIST", set_cpumap, 0, 0, SLUICE_MAX_CPUS,
+	  "CPUs whose kernel stack rules may redirect to (default: all allowed)" },
+	{ 0, "cpumap-queue", "N", set_number, FIELD(cpu_queue), CONFIG_CPU_QUEUE_MIN,
+	  CONFIG_CPU_QUEUE_MAX, "packets that may wait for each of them (default: 2048)" },
+	{ 0, "kernel-rfs", NULL, set_flag, FIELD(kernel_rfs), 0, 0,
+	  "RFS also for programs that receive from the kernel's sockets" },
 	{ 'z', "zero-copy", NULL, set_switch, FIELD(copy), XSK_ZEROCOPY, 0,
 	  "require zero-copy (default: where the driver has it)" },
 	{ 'c', "copy", NULL, set_switch, FIELD(copy), XSK_COPY, 0, "copy mode" },
@@ -230,13 +354,34 @@ int config_list(const char *text, uint32_t limit, uint32_t *out, uint32_t *nr, u
 	return 0;
 }
 
-static int default_workers(struct config *cfg)
+static bool has_cpus(const struct config *cfg)
 {
+	for (size_t i = 0; i < sizeof(cfg->cpus) / sizeof(cfg->cpus[0]); i++) {
+		if (cfg->cpus[i])
+			return true;
+	}
+	return false;
+}
+
+static void default_cpumap(struct config *cfg, const cpu_set_t *set)
+{
+	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS && cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, set))
+			cfg->cpus[cpu / 64] |= 1ull << cpu % 64;
+	}
+}
+
+/* What depends on the CPUs that this process may use. */
+static int default_cpus(struct config *cfg)
+{
+	bool workers = !cfg->nr_workers;
 	cpu_set_t set;
 
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return -errno;
-	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS && cpu < CPU_SETSIZE; cpu++) {
+	if (!has_cpus(cfg))
+		default_cpumap(cfg, &set);
+	for (uint32_t cpu = 0; workers && cpu < SLUICE_MAX_CPUS && cpu < CPU_SETSIZE; cpu++) {
 		if (CPU_ISSET(cpu, &set) && cfg->nr_workers < CONFIG_WORKERS_DEFAULT)
 			cfg->cpu[cfg->nr_workers++] = cpu;
 	}
@@ -287,6 +432,31 @@ static const struct option_row *option_find(int c)
 	return NULL;
 }
 
+int config_check_default(bool mirror, uint8_t action, char *why, size_t len)
+{
+	if (mirror || action == SLUICE_ACT_PASS || action == SLUICE_ACT_CPUMAP)
+		return 0;
+	if (action == SLUICE_ACT_XSK)
+		snprintf(why, len, "role host cannot have the default xsk: it would take ARP and ssh "
+			 "from this host; attach sockets, or use --role mirror");
+	else
+		snprintf(why, len, "role host cannot have the default drop: it would cut this host off; "
+			 "use rules, or --role mirror");
+	return -EINVAL;
+}
+
+/* What one option says of another. */
+static int check_whole(struct config *cfg, char *why, size_t len)
+{
+	if (!cfg->fallback)
+		cfg->fallback = cfg->mirror ? SLUICE_ACT_XSK : SLUICE_ACT_PASS;
+	if (cfg->has_rss_key && !cfg->toeplitz) {
+		snprintf(why, len, "--rss-key is the key of --hash toeplitz: give both");
+		return -EINVAL;
+	}
+	return config_check_default(cfg->mirror, cfg->fallback, why, len);
+}
+
 int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t len)
 {
 	struct option longs[NR_OPTIONS + 1] = { 0 };
@@ -298,6 +468,8 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		.sock_flow_entries = CONFIG_SOCK_FLOW_DEFAULT,
 		.dev_flow_entries = CONFIG_DEV_FLOW_DEFAULT,
 		.flow_limit_len = SLUICE_FLOW_LIMIT_LEN,
+		.flow_keys = SLUICE_FLOW_KEYS,
+		.cpu_queue = CONFIG_CPU_QUEUE_DEFAULT,
 	};
 	build_getopt(longs, shorts);
 	optind = 0;
@@ -323,14 +495,17 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		snprintf(why, len, "no device given: name one with -i DEV");
 		return -EINVAL;
 	}
-	err = cfg->nr_workers ? 0 : default_workers(cfg);
+	err = check_whole(cfg, why, len);
+	if (!err)
+		err = default_cpus(cfg);
 	return err ? err : limit_workers(cfg, why, len);
 }
 
 void config_help(void)
 {
 	printf("Usage: sluiced -i DEV [OPTION]...\n"
-	       "Receives UDP for attached sockets on DEV through AF_XDP; all else stays with the kernel.\n\n");
+	       "Receives UDP for attached sockets on DEV through AF_XDP; all else stays with the "
+	       "kernel.\n\n");
 	for (size_t i = 0; i < NR_OPTIONS; i++) {
 		const struct option_row *row = &options[i];
 		char left[40];

@@ -65,7 +65,8 @@ static struct attached *find_slot(struct client *client, uint32_t slot)
 }
 
 /* What can be said of the socket before the kernel's tables are looked at. 0, or a positive errno and why. */
-static int check_facts(const struct control *c, const struct porter_facts *facts, const char **why)
+static int check_facts(const struct control *c, const struct client *client,
+		       const struct porter_facts *facts, const char **why)
 {
 	if (facts->error) {
 		*why = "the descriptor is no UDP socket";
@@ -73,6 +74,15 @@ static int check_facts(const struct control *c, const struct porter_facts *facts
 	}
 	if (facts->netns_cookie != porter_netns_cookie(c->porter)) {
 		*why = "the socket is of another network namespace than the daemon's: run sluiced in that one";
+		return EPERM;
+	}
+	/*
+	 * What a process may do now says nothing of the one that connected: it could have become
+	 * another program. Only CAP_NET_ADMIN or CAP_NET_RAW over the namespace sets this option.
+	 */
+	if (c->dev->steer.config.mirror && client->uid && !facts->transparent) {
+		*why = "in role mirror sockets see the traffic of others: attach as root, or set "
+		       "IP_TRANSPARENT on the socket (CAP_NET_ADMIN)";
 		return EPERM;
 	}
 	if (!facts->port) {
@@ -171,7 +181,7 @@ static int serve_attach(struct control *c, struct client *client, const struct p
 	struct attached *a = NULL;
 	int err, wake_client = -1;
 
-	err = check_facts(c, &request->facts, &why);
+	err = check_facts(c, client, &request->facts, &why);
 	if (err)
 		return refuse(client, msg, err, "%s", why);
 	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX || (ring_bytes & (ring_bytes - 1)))
@@ -219,8 +229,12 @@ static int serve_lane(struct control *c, struct client *client, const struct slu
 	return porter_reply(client->fd, &done, NULL, 0);
 }
 
-static bool query_is_for_root(uint32_t what)
+static bool query_is_for_root(const struct sluice_ctl_msg *request)
 {
+	uint32_t what = request->u.query.what;
+
+	if (what == SLUICE_QUERY_FLOW)
+		return request->u.query.flows.part > 0;
 	return what == SLUICE_QUERY_RULE || what == SLUICE_QUERY_RPS ||
 	       what == SLUICE_QUERY_WORKER || what == SLUICE_QUERY_EXPLAIN;
 }
@@ -230,8 +244,9 @@ static int serve_query(struct control *c, struct client *client, const struct sl
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_ANSWER);
 	int fd, err;
 
-	if (client->uid && query_is_for_root(request->u.query.what))
-		return refuse(client, request, EPERM, "only root may ask for rules and settings: use sudo");
+	if (client->uid && query_is_for_root(request))
+		return refuse(client, request, EPERM,
+			      "only root may ask for rules, settings and single flows: use sudo");
 	fd = answer_query(c, request);
 	if (fd == -EINVAL)
 		return refuse(client, request, EINVAL, "this daemon knows no query %u", request->u.query.what);
@@ -256,6 +271,8 @@ static int change_begin(struct control *c, const struct sluice_ctl_msg *request,
 	}
 	if (request->type == SLUICE_CTL_WORKER)
 		return workers_serve(c->dev, request, text, SLUICE_CTL_TEXT);
+	if (request->u.rps.what == SLUICE_RPS_ARFS)
+		return accel_set(c->accel, c->dev, request->u.rps.entries, text, SLUICE_CTL_TEXT);
 	err = settings_serve(c->dev, request, text, SLUICE_CTL_TEXT);
 	c->settling = true;
 	return err;
@@ -448,9 +465,10 @@ void control_drop_broken(struct control *c)
 	}
 }
 
-void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter)
+void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter,
+		  struct accel *accel)
 {
-	*c = (struct control){ .dev = dev, .ports = ports, .porter = porter };
+	*c = (struct control){ .dev = dev, .ports = ports, .porter = porter, .accel = accel };
 }
 
 void control_destroy(struct control *c)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/accel.h"
 #include "daemon/device.h"
 #include "daemon/lanemem.h"
 #include "daemon/porter.h"
@@ -49,13 +50,15 @@ struct control {
 	struct ports *ports;
 	struct porter *porter;
 	struct rules rules;
+	struct accel *accel;
 	struct client *first;
 	unsigned int nr_clients;
 	struct change change;
 	bool settling;		/* tables that were replaced are still in use */
 };
 
-void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter);
+void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter,
+		  struct accel *accel);
 /* Disconnects everyone. */
 void control_destroy(struct control *c);
 

@@ -22,9 +22,17 @@ static int device_load(struct device *dev, bool generic, char *why, size_t len)
 		.generic = generic,
 		.dev_flows = dev->config->dev_flow_entries > 0,
 		.ring = dev->config->ring,
+		.flow_keys = dev->config->flow_keys,
 		.flow_limit_len = dev->config->nr_flow_limit ? dev->config->flow_limit_len : 0,
+		.cpu_queue = dev->config->cpu_queue,
+		.mirror = dev->config->mirror,
+		.fallback = dev->config->fallback,
+		.rss_key = dev->config->toeplitz ? dev->engine->rss_key : NULL,
 	};
-	int err = steer_open(&dev->steer, &config);
+	int err;
+
+	memcpy(config.cpus, dev->config->cpus, sizeof(config.cpus));
+	err = steer_open(&dev->steer, &config);
 
 	if (err == -EPERM)
 		snprintf(why, len, "may not load the XDP program: run as root, or with CAP_BPF, "
@@ -65,6 +73,22 @@ static void device_fill_engine(struct device *dev)
 	};
 }
 
+/* Of the flow hash. */
+static int device_keys(struct device *dev)
+{
+	struct engine *engine = dev->engine;
+
+	if (getrandom(engine->hash_key, sizeof(engine->hash_key), 0) < 0 ||
+	    getrandom(engine->rss_key, sizeof(engine->rss_key), 0) < 0)
+		return -errno;
+	if (dev->config->has_rss_key)
+		memcpy(engine->rss_key, dev->config->rss_key, sizeof(engine->rss_key));
+	toeplitz_fill(engine->rss_table, engine->rss_key);
+	engine->toeplitz = dev->config->toeplitz;
+	engine->mirror = dev->config->mirror;
+	return 0;
+}
+
 static int device_init_workers(struct device *dev)
 {
 	const struct config *config = dev->config;
@@ -79,14 +103,17 @@ static int device_init_workers(struct device *dev)
 
 static int device_alloc(struct device *dev)
 {
+	int err;
+
 	dev->engine = calloc(1, sizeof(*dev->engine));
 	dev->umem = calloc(dev->nr_queues, sizeof(*dev->umem));
 	dev->xsk = calloc((size_t)dev->nr_queues * dev->max_workers, sizeof(*dev->xsk));
 	dev->worker = calloc(dev->max_workers, sizeof(*dev->worker));
 	if (!dev->engine || !dev->umem || !dev->xsk || !dev->worker)
 		return -ENOMEM;
-	if (getrandom(dev->engine->hash_key, sizeof(dev->engine->hash_key), 0) < 0)
-		return -errno;
+	err = device_keys(dev);
+	if (err)
+		return err;
 	dev->engine->broken_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (dev->engine->broken_fd < 0)
 		return -errno;
@@ -135,6 +162,7 @@ static void device_teardown(struct device *dev)
 	}
 	for (uint32_t i = 0; dev->umem && i < dev->nr_queues; i++)
 		umem_destroy(&dev->umem[i]);
+	rfs_kernel_close(&dev->rfs_kernel);
 	/* After the workers, which write into its maps. */
 	steer_close(&dev->steer);
 	if (dev->engine && dev->engine->broken_fd > 0)

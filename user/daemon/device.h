@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "daemon/config.h"
+#include "daemon/rfs_kernel.h"
 #include "engine/engine.h"
 #include "engine/steer.h"
 #include "engine/umem.h"
@@ -31,6 +32,7 @@ struct device_info {
 	uint32_t mtu;
 	uint8_t mac[6];
 	bool veth;		/* local senders leave checksums partial */
+	uint64_t netns_cookie;	/* of this network namespace */
 };
 
 /* What workers that were removed had counted, so that the books stay whole. */
@@ -66,6 +68,7 @@ struct device {
 	uint64_t own_mask[SLUICE_MAX_QUEUES / 64];	/* bit by position: a user has set rps_cpus */
 	struct device_gone gone;
 	struct device_leave leave;
+	struct rfs_kernel rfs_kernel;	/* opened by settings_kernel_rfs() */
 	int pin_error;		/* 0, or why the maps are not pinned */
 };
 

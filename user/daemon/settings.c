@@ -169,6 +169,32 @@ static uint32_t round_entries(uint32_t n)
 	return n ? entries : 0;
 }
 
+int settings_kernel_rfs(struct device *dev, bool on, char *why, size_t len)
+{
+	int err;
+
+	rfs_kernel_close(&dev->rfs_kernel);
+	if (!on)
+		return 0;
+	err = rfs_kernel_open(&dev->rfs_kernel, &dev->steer, dev->info.netns_cookie);
+	if (err == -EINVAL)
+		snprintf(why, len, "RFS is off (rps_sock_flow_entries is 0): set entries first");
+	else if (err == -EOPNOTSUPP)
+		snprintf(why, len, "the kernel lets no BPF program see its receive calls (no BTF, or lockdown)");
+	else if (err)
+		snprintf(why, len, "its programs cannot be loaded: %s", strerror(-err));
+	return err;
+}
+
+/* They record in the table that was there when they were loaded. */
+static void renew_kernel_rfs(struct device *dev)
+{
+	char why[200];
+
+	if (dev->rfs_kernel.kind != RFS_KERNEL_OFF)
+		settings_kernel_rfs(dev, true, why, sizeof(why));
+}
+
 static int set_entries(struct device *dev, const struct sluice_ctl_msg *request, char *why,
 		       size_t len)
 {
@@ -193,6 +219,7 @@ static int set_entries(struct device *dev, const struct sluice_ctl_msg *request,
 		err = steer_reload(&dev->steer, &config, true);
 		n = dev->steer.config.sock_flow_entries;
 		rfs_resume(rfs, n ? dev->steer.sock_flow : NULL, n ? n - 1 : 0);
+		renew_kernel_rfs(dev);
 	}
 	if (err)
 		steer_build_drop(&dev->steer);
@@ -211,6 +238,8 @@ int settings_serve(struct device *dev, const struct sluice_ctl_msg *request, cha
 		return set_queue(dev, request, why, len);
 	case SLUICE_RPS_ENTRIES:
 		return set_entries(dev, request, why, len);
+	case SLUICE_RPS_KERNEL_RFS:
+		return settings_kernel_rfs(dev, request->u.rps.entries, why, len);
 	default:
 		return invalid(why, len, "this daemon has no setting %u", request->u.rps.what);
 	}
@@ -248,10 +277,27 @@ static json_object *answer_queue(const struct device *dev, uint32_t queue)
 
 json_object *settings_answer(const struct device *dev)
 {
+	static const char *const kinds[] = {
+		[RFS_KERNEL_OFF] = "off",
+		[RFS_KERNEL_FULL] = "on",
+		[RFS_KERNEL_FENTRY] = "on",
+		[RFS_KERNEL_CONN] = "tcp and connected udp",
+		[RFS_KERNEL_TCP] = "tcp",
+	};
 	json_object *o = json_object_new_object(), *list = json_object_new_array();
+	uint64_t cpus[MASK_WORDS] = { 0 };
+	char text[MASK_TEXT] = "";
 
+	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS; cpu++) {
+		if (steer_has_cpu(&dev->steer, cpu))
+			cpus[cpu / 64] |= 1ull << cpu % 64;
+	}
 	put_text(o, "dev", dev->config->ifname);
 	put_u64(o, "rps_sock_flow_entries", dev->steer.config.sock_flow_entries);
+	put_text(o, "kernel_rfs", kinds[dev->rfs_kernel.kind]);
+	settings_mask(cpus, (uint32_t)libbpf_num_possible_cpus(), text, sizeof(text));
+	put_text(o, "cpumap_cpus", text);
+	put_u64(o, "cpumap_queue", dev->steer.config.cpu_queue);
 	for (uint32_t i = 0; i < dev->nr_queues; i++)
 		json_object_array_add(list, answer_queue(dev, dev->queue[i]));
 	json_object_object_add(o, "queues", list);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
 /*
  * settings.h - what can be set while the daemon runs: Linux's rps_cpus and rps_flow_cnt of a
- * queue, and rps_sock_flow_entries. What Linux refuses is refused, and so are CPUs
+ * queue, and rps_sock_flow_entries; and RFS for the kernel's sockets. What Linux refuses is refused, and so are CPUs
  * without a worker; the old setting stays then. Control thread only.
  */
 #ifndef SLUICE_DAEMON_SETTINGS_H
@@ -36,6 +36,17 @@ int settings_tick(struct device *dev);
  * first, a comma after each 32. len must be at least nr / 32 * 9 + 10.
  */
 void settings_mask(const uint64_t *mask, uint32_t nr, char *text, size_t len);
+
+/*
+ * RFS for the kernel's sockets, on or off (rfs_kernel.h). 0; -EINVAL: RFS is off;
+ * -EOPNOTSUPP: not on this kernel; with a sentence in why. On failure it is off.
+ */
+int settings_kernel_rfs(struct device *dev, bool on, char *why, size_t len);
+
+/* For who uses CPUMAP on a veth. */
+#define SETTINGS_VETH_WARNING \
+	"local senders must do 'ethtool -K DEV tx off' on their end of this veth: packets redirected to a CPU " \
+	"lose the note that their checksum is not complete, and are dropped"
 
 /* The document of `sluice rps show`. */
 json_object *settings_answer(const struct device *dev);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/dissect.h"
 #include "engine/engine.h"
 #include "engine/eth.h"
 #include "engine/sock.h"
@@ -99,6 +100,8 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->tail = desc->data + desc->len;
 	pkt->end = pkt->tail;
 	napi_take_meta(napi, pkt);
+	if (!pkt->hash)
+		pkt->hash = dissect_hash(worker->engine, desc->data, desc->len);
 	pkt->seq = napi->seq;
 	eth_rcv(worker, pkt);
 }

@@ -29,7 +29,7 @@ struct pkt {
 	uint8_t *end;
 	struct napi *napi;	/* where it came from, and its frame goes back to */
 	uint64_t frame;
-	uint32_t hash;		/* flow hash; 0: not computed */
+	uint32_t hash;		/* flow hash; 0: none (dissect.h) */
 	uint32_t seq;		/* sequence number; without rx_meta, that of the one before */
 	uint32_t ifindex;	/* receiving device; a VLAN's own after the tag was stripped */
 	uint16_t protocol;	/* EtherType, host order */

@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #include <bpf/steer.skel.h>
+#include <hash.h>
 
 #include "engine/steer_build.h"
+#include "engine/steer_cpu.h"
 #include "engine/steer_flow.h"
 #include "engine/steer_map.h"
 
@@ -42,6 +44,16 @@ static int steer_size_limit(struct steer_bpf *skel, uint32_t queues, uint32_t le
 	       bpf_map__set_max_entries(skel->maps.flow_limit_bkt, targets * (len / 8));
 }
 
+static int steer_size_cpus(struct steer_bpf *skel, uint32_t queues)
+{
+	uint32_t cpus = (uint32_t)libbpf_num_possible_cpus();
+
+	return bpf_map__set_max_entries(skel->maps.cpu_tail, queues) ||
+	       bpf_map__set_max_entries(skel->maps.cpu_head, cpus) ||
+	       bpf_map__set_max_entries(skel->maps.cpu_lost, cpus) ||
+	       bpf_map__set_max_entries(skel->maps.cpu_map, cpus);
+}
+
 static int steer_size_maps(struct steer_bpf *skel, const struct steer_config *config)
 {
 	uint32_t queues = config->nr_queues;
@@ -55,6 +67,9 @@ static int steer_size_maps(struct steer_bpf *skel, const struct steer_config *co
 	       bpf_map__set_max_entries(skel->maps.flow_room, queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_dev_flow, 2 * queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_sock_flow, flows) ||
+	       (config->flow_keys &&
+		bpf_map__set_max_entries(skel->maps.flow_key, config->flow_keys)) ||
+	       steer_size_cpus(skel, queues) ||
 	       (config->flow_limit_len && steer_size_limit(skel, queues, config->flow_limit_len)) ?
 		       -EINVAL : 0;
 }
@@ -86,8 +101,10 @@ static int steer_map_memory(struct steer *s)
 	s->vlan_dev = steer_mmap(s->skel->maps.vlan_dev);
 	s->sock_flow = steer_mmap(s->skel->maps.rps_sock_flow);
 	s->heartbeat = steer_mmap(s->skel->maps.heartbeat);
-	return s->port && s->flow_tail && s->flow_head && s->vlan_dev && s->sock_flow && s->heartbeat ?
-		       0 : -ENOMEM;
+	s->cpu_tail = steer_mmap(s->skel->maps.cpu_tail);
+	s->cpu_head = steer_mmap(s->skel->maps.cpu_head);
+	return s->port && s->flow_tail && s->flow_head && s->vlan_dev && s->sock_flow &&
+	       s->heartbeat && s->cpu_tail && s->cpu_head ? 0 : -ENOMEM;
 }
 
 /*
@@ -128,6 +145,14 @@ static void steer_set_options(struct steer_bpf *skel, const struct steer_config 
 	skel->rodata->dev_flows = config->dev_flows;
 	skel->rodata->backlog_half = config->ring / 2;
 	skel->rodata->flow_limit_len = config->flow_limit_len;
+	skel->rodata->flow_keys = config->flow_keys > 0;
+	skel->rodata->cpumap = steer_cpu_needed(config);
+	skel->rodata->role_mirror = config->mirror;
+	skel->rodata->default_action = config->fallback ? config->fallback : SLUICE_ACT_PASS;
+	skel->rodata->bind_rules = config->bind_rules;
+	skel->rodata->hash_toeplitz = config->rss_key != NULL;
+	if (config->rss_key)
+		toeplitz_fill((toeplitz_nibble *)skel->rodata->toeplitz_table, config->rss_key);
 }
 
 int steer_open(struct steer *s, const struct steer_config *config)
@@ -158,6 +183,8 @@ int steer_open(struct steer *s, const struct steer_config *config)
 		err = steer_clear(s);
 	if (!err)
 		err = steer_flow_open(s);
+	if (!err && steer_cpu_needed(config))
+		err = steer_cpu_open(s, config);
 	if (err)
 		steer_close(s);
 	return err;
@@ -210,7 +237,10 @@ void steer_close(struct steer *s)
 		return;
 	steer_unpin(s);
 	steer_build_drop(s);
+	steer_cpu_close(s);
 	steer_flow_close(s);
+	steer_munmap(s->cpu_head, s->skel->maps.cpu_head);
+	steer_munmap(s->cpu_tail, s->skel->maps.cpu_tail);
 	steer_munmap(s->heartbeat, s->skel->maps.heartbeat);
 	steer_munmap(s->port, s->skel->maps.bind_port);
 	steer_munmap(s->flow_tail, s->skel->maps.flow_tail);
@@ -252,7 +282,7 @@ static void steer_replaced(struct steer *s, const struct steer *old)
 	steer_bpf__destroy(old->skel);
 }
 
-int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
+static int steer_replace(struct steer *s, const struct steer_config *config, bool flush)
 {
 	bool new_flows = flush || config->sock_flow_entries != s->config.sock_flow_entries;
 	struct steer old = *s;
@@ -284,15 +314,31 @@ int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
 		steer_bpf__destroy(skel);
 		return err;
 	}
-	/* It names the old program's types. */
-	steer_build_drop(s);
+	if (new_flows)
+		steer_build_drop(s);
 	s->skel = skel;
 	s->config.sock_flow_entries = config->sock_flow_entries;
 	s->config.deny = config->deny;
 	s->config.dev_flows = config->dev_flows;
+	s->config.fallback = config->fallback;
+	s->config.bind_rules = config->bind_rules;
 	s->sock_flow = flows ? flows : s->sock_flow;
 	steer_replaced(s, &old);
 	return 0;
+}
+
+int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
+{
+	int err = steer_cpu_needed(config) && !s->cpumap ? steer_cpu_open(s, &s->config) : 0;
+
+	if (err)
+		return err;
+	err = steer_replace(s, config, flush);
+	if (!steer_cpu_needed(&s->config) && s->cpumap) {
+		steer_grace();
+		steer_cpu_close(s);
+	}
+	return err;
 }
 
 int steer_attach(struct steer *s)
@@ -438,4 +484,9 @@ int steer_stat(const struct steer *s, struct sluice_xdp_stat *stat)
 int steer_bind_port_fd(const struct steer *s)
 {
 	return bpf_map__fd(s->skel->maps.bind_port);
+}
+
+int steer_sock_flow_fd(const struct steer *s)
+{
+	return bpf_map__fd(s->skel->maps.rps_sock_flow);
 }

@@ -25,6 +25,7 @@
 
 struct steer_bpf;
 struct steer_build;
+struct cpumap_bpf;
 
 enum steer_mode {
 	STEER_AUTO,	/* native where the driver has it, else generic */
@@ -41,7 +42,14 @@ struct steer_config {
 	bool dev_flows;			/* rps_dev_flow: without, no RFS and no order guarantee */
 	uint32_t ring;			/* descriptors of a target's ring, its backlog limit; 0: no limits */
 	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
+	uint32_t flow_keys;		/* entries of flow_key; 0: not kept */
 	uint8_t deny;			/* families with deny rules: SLUICE_DENY_4 | SLUICE_DENY_6 */
+	uint32_t cpu_queue;		/* packets in the queue of each cpu_map entry */
+	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: cpu_map has CPU c, once it has entries */
+	bool mirror;			/* frames for anybody are ours */
+	uint8_t fallback;		/* enum sluice_action: the default; 0: pass */
+	uint8_t bind_rules;		/* SLUICE_BIND_*: kinds of rules of users that there are */
+	const uint8_t *rss_key;		/* Toeplitz under this key; NULL: SipHash. Must outlive it */
 };
 
 /* A queue's rps_dev_flow: the current table, and, after a resize, the former one. */
@@ -81,6 +89,10 @@ struct steer {
 	uint32_t *flow_tail;		/* mmapped, written by the XDP program */
 	uint32_t *flow_head;		/* mmapped, written by the workers */
 	uint32_t *vlan_dev;		/* mmapped, written by the control thread */
+	uint32_t *cpu_tail;		/* mmapped, written by the XDP program */
+	struct sluice_cpu_head *cpu_head;	/* mmapped, by CPU; written by cpumap.bpf.c */
+	struct cpumap_bpf *cpumap;	/* programs behind cpu_map; NULL: it has no entries */
+	bool cpumap_blind;		/* the kernel lets none of them see losses and idle threads */
 	struct sluice_heartbeat *heartbeat;	/* mmapped, by worker; written by the workers (worker.h) */
 	struct steer_queue *queue;	/* [nr_queues] */
 	struct counters counters;	/* of rules, in rule_count */
@@ -101,11 +113,12 @@ void steer_detach(struct steer *s);
 
 /*
  * Puts a program with the settings of config in the place of the one that runs:
- * sock_flow_entries, deny, and dev_flows (off: only when no queue has a table); all else
- * stays as it is. Every packet is handled by
- * the one or the other, on the same maps; only rps_sock_flow is made anew, empty,
- * when sock_flow_entries is another number or flush is set, unless steer_build.h has one. Nobody may use
- * s->sock_flow during the call then. -ENOMEM, -errno of bpf(2): nothing has changed.
+ * sock_flow_entries, deny, fallback, bind_rules, and dev_flows (off: only when no queue has a
+ * table); all else stays as it is. Every packet is handled by the one or the other, on the same
+ * maps; only rps_sock_flow is made anew, empty, when sock_flow_entries is another number or flush
+ * is set, unless steer_build.h has one. Nobody may use s->sock_flow during the call then. The
+ * entries of cpu_map are made before the first program that needs them, and go after the last one.
+ * -ENOMEM, -errno of bpf(2), steer_cpu.h: nothing has changed.
  */
 int steer_reload(struct steer *s, const struct steer_config *config, bool flush);
 
@@ -163,6 +176,15 @@ static inline bool steer_sock_flow_empty(const struct steer *s, uint32_t slot, u
 	return entry == SLUICE_NO_CPU || (!entry && slot > s->cpu_mask);
 }
 
+/*
+ * How many packets were enqueued to a target (its number) by this queue, and processed
+ * there. False: there is no such target.
+ */
+bool steer_target_seqs(const struct steer *s, uint32_t queue, uint32_t target, uint32_t *tail,
+		       uint32_t *head);
+/* The flow that has this hash; -EOPNOTSUPP: they are not kept; -ENOENT: not known. */
+int steer_flow_key(const struct steer *s, uint32_t hash, struct sluice_flow *flow);
+
 /* Whether the flow limit applies to this worker; needs flow_limit_len. */
 int steer_set_flow_limit(struct steer *s, uint32_t worker, bool on);
 
@@ -180,6 +202,13 @@ int steer_deny_del(struct steer *s, const struct steer_prefix *prefix);
 /* The counter of the rule for one source address, as the program finds it; -ENOENT: none. */
 int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool ipv6, uint32_t *counter);
 
+/* Rules of users, looked at only by a program loaded with their kinds in config.bind_rules. */
+int steer_rule_add(struct steer *s, const struct sluice_bind_key *key,
+		   const struct sluice_bind *rule);
+int steer_rule_del(struct steer *s, const struct sluice_bind_key *key);
+bool steer_rule_find(const struct steer *s, const struct sluice_bind_key *key,
+		     struct sluice_bind *rule);
+
 /* n counters in a row, at 0; their first, or 0 when none is left. */
 uint32_t steer_counter_get(struct steer *s, uint32_t n);
 void steer_counter_put(struct steer *s, uint32_t first, uint32_t n);
@@ -192,6 +221,18 @@ int steer_grace(void);
 /* Sums the verdicts of all CPUs. */
 int steer_stat(const struct steer *s, struct sluice_xdp_stat *stat);
 
+/* An entry of cpu_map is there. */
+bool steer_has_cpu(const struct steer *s, uint32_t cpu);
+
+/* Of one CPU: enqueued by XDP (modulo 2^32 per queue), received there, lost in a full queue. */
+struct steer_cpu_stat {
+	uint64_t enqueued, received, lost;
+};
+
+/* -EINVAL: no such CPU; -errno of bpf(2). With cpumap_blind, lost is always 0. */
+int steer_cpu_stat(const struct steer *s, uint32_t cpu, struct steer_cpu_stat *stat);
+
 int steer_bind_port_fd(const struct steer *s);
+int steer_sock_flow_fd(const struct steer *s);
 
 #endif

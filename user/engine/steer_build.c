@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -30,8 +31,20 @@ static void *build(void *arg)
 
 	b->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "rps_sock_flow", sizeof(uint32_t), b->value_size,
 			       b->max_entries, &b->opts);
+	if (b->opts.btf_fd)
+		close((int)b->opts.btf_fd);
 	atomic_store_explicit(&b->done, true, memory_order_release);
 	return NULL;
+}
+
+/* The program whose types these are may be replaced before the thread needs them. */
+static void own_types(struct bpf_map_create_opts *opts)
+{
+	int fd = opts->btf_fd ? fcntl((int)opts->btf_fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+	opts->btf_fd = fd < 0 ? 0 : (uint32_t)fd;
+	if (fd < 0)
+		opts->btf_key_type_id = opts->btf_value_type_id = 0;
 }
 
 int steer_build_start(struct steer *s, uint32_t entries)
@@ -50,8 +63,11 @@ int steer_build_start(struct steer *s, uint32_t entries)
 	b->opts.sz = sizeof(b->opts);
 	b->opts.map_flags = bpf_map__map_flags(map);
 	steer_map_types(&b->opts, s->skel->obj, "sock_flow_pair");
+	own_types(&b->opts);
 	err = pthread_create(&b->thread, NULL, build, b);
 	if (err) {
+		if (b->opts.btf_fd)
+			close((int)b->opts.btf_fd);
 		free(b);
 		return -err;
 	}

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/steer.h"
@@ -84,6 +85,30 @@ void steer_flow_close(struct steer *s)
 	s->queue = NULL;
 }
 
+bool steer_target_seqs(const struct steer *s, uint32_t queue, uint32_t target, uint32_t *tail,
+		       uint32_t *head)
+{
+	uint32_t slot = queue * SLUICE_MAX_WORKERS + target, cpu = target - SLUICE_TARGET_CPU;
+
+	if (target < SLUICE_MAX_WORKERS) {
+		*tail = __atomic_load_n(&s->flow_tail[slot], __ATOMIC_RELAXED);
+		*head = __atomic_load_n(&s->flow_head[slot], __ATOMIC_ACQUIRE);
+		return true;
+	}
+	if ((int)cpu >= libbpf_num_possible_cpus() || !s->cpu_head)
+		return false;
+	*tail = __atomic_load_n(&s->cpu_tail[queue * SLUICE_MAX_CPUS + cpu], __ATOMIC_RELAXED);
+	*head = __atomic_load_n(&s->cpu_head[cpu].queue[queue], __ATOMIC_ACQUIRE);
+	return true;
+}
+
+int steer_flow_key(const struct steer *s, uint32_t hash, struct sluice_flow *flow)
+{
+	if (!s->config.flow_keys)
+		return -EOPNOTSUPP;
+	return bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.flow_key), &hash, flow);
+}
+
 uint32_t steer_dev_flow_entries(const struct steer *s, uint32_t queue)
 {
 	return s->queue[queue].table[s->queue[queue].current].entries;
@@ -98,13 +123,39 @@ static void flow_publish(struct steer *s, uint32_t queue)
 	__atomic_store_n(&s->skel->bss->dev_flow_ctl[queue], ctl, __ATOMIC_RELEASE);
 }
 
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* bpf/cpu.h, cpu_flow_busy() */
+static bool flow_busy_on_cpu(const struct steer *s, uint32_t queue, uint32_t cpu,
+			     const struct sluice_dev_flow *flow, uint32_t tail)
+{
+	uint16_t now = SLUICE_CPU_STAMP(clock_ns(CLOCK_MONOTONIC_COARSE));
+	int32_t past;
+
+	if (!steer_has_cpu(s, cpu))
+		return false;
+	past = (int32_t)(__atomic_load_n(&s->cpu_head[cpu].queue[queue], __ATOMIC_ACQUIRE) - tail);
+	if (past < 0 || past >= SLUICE_CPU_SETTLED)
+		return past < 0;
+	return __atomic_load_n(&s->cpu_head[cpu].task, __ATOMIC_RELAXED) &&
+	       (uint16_t)(now - flow->stamp) < SLUICE_CPU_SILENT;
+}
+
 static bool flow_busy(const struct steer *s, uint32_t queue, const struct sluice_dev_flow *flow)
 {
-	uint16_t worker = __atomic_load_n(&flow->worker, __ATOMIC_RELAXED);
+	uint32_t worker = __atomic_load_n(&flow->target, __ATOMIC_RELAXED);
 	uint32_t tail = __atomic_load_n(&flow->last_qtail, __ATOMIC_RELAXED);
 	uint32_t slot = queue * SLUICE_MAX_WORKERS + worker;
 
-	if (worker >= SLUICE_MAX_WORKERS || !(s->queue[queue].targets >> worker & 1))
+	if (worker >= SLUICE_TARGET_CPU)
+		return flow_busy_on_cpu(s, queue, worker - SLUICE_TARGET_CPU, flow, tail);
+	if (!(s->queue[queue].targets >> worker & 1))
 		return false;
 	return (int32_t)(__atomic_load_n(&s->flow_head[slot], __ATOMIC_ACQUIRE) - tail) < 0;
 }
@@ -115,7 +166,7 @@ bool steer_target_busy(const struct steer *s, uint32_t queue, uint32_t worker)
 		const struct steer_table *t = &s->queue[queue].table[i];
 
 		for (uint32_t e = 0; e < t->entries; e++) {
-			if (__atomic_load_n(&t->flow[e].worker, __ATOMIC_RELAXED) == worker &&
+			if (__atomic_load_n(&t->flow[e].target, __ATOMIC_RELAXED) == worker &&
 			    flow_busy(s, queue, &t->flow[e]))
 				return true;
 		}

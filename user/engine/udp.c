@@ -8,8 +8,6 @@
 #include <string.h>
 #include <urcu-qsbr.h>
 
-#include <hash.h>
-
 #include "engine/addr.h"
 #include "engine/csum.h"
 #include "engine/engine.h"
@@ -138,25 +136,6 @@ static bool udp_csum_ok(const struct engine *engine, const struct pkt *pkt, cons
 	return true;
 }
 
-static uint32_t udp_flow_hash(const struct engine *engine, const struct pkt *pkt)
-{
-	struct flow_key key = {
-		.version = pkt->version,
-		.proto = IPPROTO_UDP,
-		.sport = pkt->sport,
-		.dport = pkt->dport,
-	};
-
-	if (pkt->version == 4) {
-		key.saddr.w[0] = pkt->saddr.w[3];
-		key.daddr.w[0] = pkt->daddr.w[3];
-	} else {
-		memcpy(&key.saddr, &pkt->saddr, sizeof(key.saddr));
-		memcpy(&key.daddr, &pkt->daddr, sizeof(key.daddr));
-	}
-	return flow_hash(engine->hash_key, &key);
-}
-
 void udp_rcv(struct worker *worker, struct pkt *pkt)
 {
 	struct engine *engine = worker->engine;
@@ -184,8 +163,6 @@ void udp_rcv(struct worker *worker, struct pkt *pkt)
 	}
 	pkt->sport = uh.source;
 	pkt->dport = uh.dest;
-	if (!pkt->hash)
-		pkt->hash = udp_flow_hash(engine, pkt);
 	sk = udp_lookup(&engine->udp, pkt);
 	if (!sk) {
 		pkt_drop(pkt, SLUICE_DROP_NO_SOCKET);
