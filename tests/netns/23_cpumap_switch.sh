@@ -29,8 +29,10 @@ threads()
 programs()
 {
 	local map
-	map=$(tb_exec "$TB_B" bpftool -j map show pinned "/sys/fs/bpf/sluice/$TB_BDEV/rps_sock_flow" | jq .id)
-	bpftool -j prog show | jq "[.[] | select(.type != \"xdp\" and (.map_ids // [] | index($map)))] | length"
+	map=$(tb_exec "$TB_B" bpftool -j map show pinned \
+		"/sys/fs/bpf/sluice/$TB_BDEV/rps_sock_flow" | jq .id)
+	bpftool -j prog show |
+		jq "map(select(.type != \"xdp\" and (.map_ids // [] | index($map)))) | length"
 }
 
 no_programs()
@@ -75,7 +77,8 @@ fi
 [ "$(programs)" -gt 0 ] || fail "no programs when on"
 sluice rps set kernel-rfs off && eventually no_programs || fail "programs when off: $(programs)"
 
-tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --kernel --cpu 1 --rcvbuf 268435456 -t 170 --interval 50 -j
+tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --kernel --cpu 1 --rcvbuf 268435456 -t 170 \
+	--interval 50 -j
 sleep 0.3
 generate gen --dst "$TB_B4" --dport $PORT --flows 64 --rate $RATE --cpus 0 --time 160
 eventually received_more 100 || fail "no traffic"

@@ -78,10 +78,11 @@ static int read_mask(const struct device *dev, const uint64_t *mask, uint32_t *c
 		if (!mask_has(online, c))
 			return invalid(why, len, "CPU %u is not online: the old mask stays", c);
 		if (!device_may_steer(dev, c))
-			return invalid(why, len, "CPU %u has no worker (see 'sluice worker'), and CPUMAP "
-				       "does not use it: the old mask stays", c);
+			return invalid(why, len, "CPU %u has no worker (see 'sluice worker'), and "
+				       "CPUMAP does not use it: the old mask stays", c);
 		if (n == SLUICE_RPS_MAX)
-			return invalid(why, len, "more than %u CPUs: the old mask stays", SLUICE_RPS_MAX);
+			return invalid(why, len, "more than %u CPUs: the old mask stays",
+				       SLUICE_RPS_MAX);
 		cpu[n++] = c;
 	}
 	return n;
@@ -182,7 +183,8 @@ int settings_kernel_rfs(struct device *dev, bool on, char *why, size_t len)
 	if (err == -EINVAL)
 		snprintf(why, len, "RFS is off (rps_sock_flow_entries is 0): set entries first");
 	else if (err == -EOPNOTSUPP)
-		snprintf(why, len, "the kernel lets no BPF program see its receive calls (no BTF, or lockdown)");
+		snprintf(why, len, "the kernel lets no BPF program see its receive calls (no BTF, or "
+			 "lockdown)");
 	else if (err)
 		snprintf(why, len, "its programs cannot be loaded: %s", strerror(-err));
 	return err;
