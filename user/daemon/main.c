@@ -201,6 +201,9 @@ static void report(const struct daemon *d)
 		    dev->steer.config.generic ? "generic" : "native",
 		    dev->xsk[i * d->config.nr_workers].zerocopy ? "zero-copy" : "copy mode", dev->umem[i].frames,
 		    dev->umem[i].frame_size, d->config.nr_workers);
+	if (dev->steer.config.mirror && dev->steer.config.fallback != SLUICE_ACT_PASS)
+		say("role mirror: this host is not reachable through %s (no ping, no ssh); "
+		    "--default pass leaves it what no socket and no rule takes", d->config.ifname);
 	if (dev->steer.config.generic)
 		say("in generic XDP mode the order of datagrams is not promised");
 	if (dev->pin_error)
