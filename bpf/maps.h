@@ -4,8 +4,8 @@
  * and who writes them. Sizes given here are defaults: before the load, user
  * space sets those of rps_map, flow_tail, flow_head and flow_room (queues),
  * rps_dev_flow (2 * queues), xsks_map (queues * SLUICE_MAX_WORKERS), rps_sock_flow
- * (half its entries: see below), bind and local_addr; and, with a flow limit,
- * flow_limit (like xsks_map) and flow_limit_bkt (that * table length / 8); cpu_tail
+ * (half its entries: see below), bind and local_addr; flow_key, if kept; and, with a flow
+ * limit, flow_limit (like xsks_map) and flow_limit_bkt (that * table length / 8); cpu_tail
  * (queues), and cpu_head, cpu_lost and cpu_map (possible CPUs).
  *
  * The kernel rounds the elements of an array up to 8 bytes. Where user space maps
@@ -43,6 +43,8 @@ const volatile __u8 role_mirror = 0;		/* frames for anybody are ours */
 const volatile __u8 default_action = SLUICE_ACT_PASS;	/* for what no rule and no socket takes */
 const volatile __u8 bind_rules = 0;		/* SLUICE_BIND_*: what bind_rule has */
 const volatile __u8 hash_toeplitz = 0;		/* instead of SipHash */
+
+const volatile __u8 flow_keys = 0;		/* flow_key is kept */
 
 /* Families with deny rules (SLUICE_DENY_4, SLUICE_DENY_6): no other's trie is looked at. */
 const volatile __u8 deny_families = 0;
@@ -241,6 +243,13 @@ struct {
 	__type(key, __u32);
 	__array(values, struct dev_flow_table);
 } rps_dev_flow SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_flow);
+} flow_key SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -42,6 +42,8 @@
 
 /* As steer.bpf.c has them. */
 const volatile __u64 hash_key[2] = {};
+const volatile __u8 hash_toeplitz = 0;
+const volatile toeplitz_nibble toeplitz_table[TOEPLITZ_NIBBLES] = {};
 const volatile __u32 sock_flow_mask = 0;
 const volatile __u32 cpu_mask = 0;
 const volatile __u64 netns_cookie = 0;
@@ -109,11 +111,24 @@ static __always_inline int is_loopback4(__be32 addr)
 	return (bpf_ntohl(addr) >> 24) == 127;
 }
 
+/* As in steer.bpf.c: apart, as the table's addresses would crowd the stack. */
+static __noinline __u32 key_toeplitz(const struct flow_key *k)
+{
+	return k ? toeplitz_hash(toeplitz_table, k) : 0;
+}
+
+static __always_inline __u32 key_hash(const struct flow_key *k)
+{
+	/* Through a pointer, the compiler would take the constant for what the object has. */
+	const __u64 key[2] = { hash_key[0], hash_key[1] };
+
+	return hash_toeplitz ? key_toeplitz(k) : flow_hash(key, k);
+}
+
 /* Written only when it changes: other CPUs read it for every packet. */
 static __always_inline void flow_record(const struct flow_key *k, __u32 cpu)
 {
-	const __u64 key[2] = { hash_key[0], hash_key[1] };
-	__u32 hash = flow_hash(key, k), slot = hash & sock_flow_mask;
+	__u32 hash = key_hash(k), slot = hash & sock_flow_mask;
 	__u32 pair = slot / 2, entry = (hash & ~cpu_mask) | cpu;
 	struct sock_flow_pair *p = bpf_map_lookup_elem(&rps_sock_flow, &pair);
 
@@ -140,6 +155,7 @@ static __always_inline int key_of_sock(struct flow_key *k, struct sock *sk)
 {
 	struct in6_addr saddr, daddr;
 
+	k->ports = 1;
 	k->sport = sk->__sk_common.skc_dport;
 	k->dport = bpf_htons(sk->__sk_common.skc_num);
 	k->proto = (__u8)sk->sk_protocol;
@@ -210,6 +226,7 @@ static __always_inline int key_of_udp(struct flow_key *k, const void *l4, const 
 
 	if (l4 + 2 * sizeof(*port) > end)
 		return 0;
+	k->ports = 1;
 	k->sport = port[0];
 	k->dport = port[1];
 	k->proto = IPPROTO_UDP;
@@ -268,6 +285,7 @@ static __always_inline int key_of_skb(struct flow_key *k, struct sk_buff *skb)
 
 	if (bpf_probe_read_kernel(port, sizeof(port), head + skb->transport_header))
 		return 0;
+	k->ports = 1;
 	k->sport = port[0];
 	k->dport = port[1];
 	k->proto = IPPROTO_UDP;

@@ -18,6 +18,7 @@
 #include "cpu.h"
 #include "decide.h"
 #include "dev_flow.h"
+#include "flow_key.h"
 #include "limit.h"
 #include "maps.h"
 #include "rps.h"
@@ -97,8 +98,10 @@ static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target
 	if (v != SLUICE_XDP_REDIRECT)
 		return v;
 	seq = next_seq(&tails->worker[to.worker]);
-	if (at.flow)
+	if (at.flow) {
+		flow_key_see(ctx, at.flow, t->hash);
 		dev_flow_record(at.flow, t->hash, &to, seq);
+	}
 	write_meta(ctx, t, seq);
 	return SLUICE_XDP_REDIRECT;
 }
@@ -122,8 +125,10 @@ static __always_inline enum sluice_verdict aim_cpu(struct xdp_md *ctx, struct ta
 	t->queue = queue;
 	t->number = SLUICE_TARGET_CPU + cpu;
 	seq = next_seq(&tails->cpu[cpu]);
-	if (at.flow)
+	if (at.flow) {
+		flow_key_see(ctx, at.flow, t->hash);
 		cpu_flow_record(at.flow, t->hash, cpu, seq);
+	}
 	write_meta(ctx, t, seq);
 	return SLUICE_XDP_REDIRECT_CPU;
 }

@@ -15,8 +15,8 @@
  *                      or cpu_map[cpu]                 the kernel's stack on that CPU, by rule
  *
  * Ownership: the daemon creates every map and writes every rule; the XDP
- * program writes flow_tail, cpu_tail, flow_room, rps_dev_flow, the maps of the flow
- * limit, softnet_stat, rule_count and rx_meta; the guard programs write only
+ * program writes flow_tail, cpu_tail, flow_room, rps_dev_flow, flow_key, the maps of the
+ * flow limit, softnet_stat, rule_count and rx_meta; the guard programs write only
  * sluice_port.gen. Workers write flow_head, heartbeat and rps_sock_flow; for the kernel's
  * sockets cpumap.bpf.c writes cpu_head and cpu_lost, rfs_kernel.bpf.c rps_sock_flow.
  * Included by BPF programs and by user space: no other header than linux/types.h, no
@@ -84,7 +84,7 @@ struct sluice_rps_map {
 #define SLUICE_NO_FILTER 0xffffu
 struct sluice_dev_flow {
 	__u16 cpu;		/* SLUICE_NO_CPU: unset */
-	__u16 filter;		/* hardware filter; SLUICE_NO_FILTER: none */
+	__u16 filter;		/* hardware filter (engine/arfs.h); SLUICE_NO_FILTER: none */
 	__u32 last_qtail;	/* sequence number of the last packet, on target */
 	__u32 hash;		/* of the last packet */
 	__u16 target;		/* SLUICE_NO_CPU: unset */
@@ -155,6 +155,24 @@ struct sluice_heartbeat {
 /* An IPv6 address, or an IPv4 one as ::ffff:a.b.c.d. */
 struct sluice_addr {
 	__u32 w[4];
+};
+
+/*
+ * flow_key, LRU hash from the flow hash to what the flow's packets have in their headers,
+ * since a hash alone tells nobody which flow it is. Written by the XDP program when a flow
+ * arrives in an entry of rps_dev_flow that held another one, so not for each packet. Of two
+ * flows with one hash, and of a flow's two directions, the first to come is there.
+ */
+#define SLUICE_FLOW_KEYS 65536	/* entries by default */
+#define SLUICE_FLOW_KEYS_MAX (1u << 24)
+struct sluice_flow {
+	struct sluice_addr saddr;
+	struct sluice_addr daddr;
+	__be16 sport;	/* ports are 0 where the flow was hashed without */
+	__be16 dport;
+	__u16 queue;	/* that its last new arrival was on */
+	__u8 family;	/* 4 or 6 */
+	__u8 proto;	/* IPPROTO_UDP, ... */
 };
 
 /* What a rule, or the default, does with its packets. Values are ABI. */

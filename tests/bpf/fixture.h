@@ -80,6 +80,7 @@ struct fixture_opts {
 	__u32 half;		/* of a target's ring */
 	__u32 limit_len;
 	__u8 deny;
+	__u32 flow_keys;	/* entries */
 	int cpumap;
 	int mirror;
 	__u8 fallback;			/* default_action; 0: pass */
@@ -176,6 +177,9 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	skel->rodata->backlog_half = o->half;
 	skel->rodata->flow_limit_len = o->limit_len;
 	skel->rodata->deny_families = o->deny;
+	skel->rodata->flow_keys = o->flow_keys != 0;
+	if (o->flow_keys)
+		bpf_map__set_max_entries(skel->maps.flow_key, o->flow_keys);
 	skel->rodata->cpumap = o->cpumap || o->rules || o->fallback == SLUICE_ACT_CPUMAP;
 	skel->rodata->role_mirror = o->mirror != 0;
 	skel->rodata->default_action = o->fallback ? o->fallback : SLUICE_ACT_PASS;

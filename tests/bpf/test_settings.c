@@ -36,13 +36,14 @@ static void test_verifier(void **state)
 	for (__u32 i = 0; i < 16; i++) {
 		const struct fixture_opts o = {
 			.sock_flow_mask = SOCK_FLOWS - 1, .cpu_mask = 7, .generic = i & 1,
-			.dev_flows = i & 2, .half = i & 4 ? 2048 : 0, .limit_len = i & 4 ? 4096 : 0,
+			.dev_flows = i & 2, .flow_keys = i & 2 ? 1024 : 0,
+			.half = i & 4 ? 2048 : 0, .limit_len = i & 4 ? 4096 : 0,
 			.cpumap = i & 8,
 		};
 		struct cost c = load(&o);
 
-		print_message("generic %u, dev_flows %u, limits %u, cpumap %u: verifier %u, program %u "
-			      "instructions\n", i & 1, i >> 1 & 1, i >> 2 & 1, i >> 3, c.verified,
+		print_message("generic %u, dev_flows %u, limits %u, cpumap %u: verifier %u, program "
+			      "%u instructions\n", i & 1, i >> 1 & 1, i >> 2 & 1, i >> 3, c.verified,
 			      c.xlated);
 		assert_in_range(c.verified, 1, 100000);
 	}

@@ -82,6 +82,7 @@ static void test_defaults(void **state)
 	assert_int_equal(cfg.nr_workers, n);
 	assert_memory_equal(cfg.cpu, cpu, n * sizeof(*cpu));
 	assert_int_equal(cfg.umem_frames, 0);
+	assert_int_equal(cfg.flow_keys, SLUICE_FLOW_KEYS);
 	assert_int_equal(cfg.ring, CONFIG_RING_DEFAULT);
 	assert_int_equal(cfg.sock_flow_entries, CONFIG_SOCK_FLOW_DEFAULT);
 	assert_int_equal(cfg.copy, XSK_AUTO);
@@ -122,6 +123,31 @@ static void test_all_options(void **state)
 	assert_int_equal(cfg.queue[0], 255);
 }
 
+static void test_arfs(void **state)
+{
+	static const char *const bad[] = {
+		"_", "0", "0:", ":0", "0:0,", "0:0,0:1", "0:256", "1024:0", "x:0", "0:x", "0:0;1:1", "0-1:0",
+		"-1:0", "0:99999999999999999999", "99999999999999999999:0",
+	};
+	struct config cfg = parsed("-i v --arfs --arfs-queues 0:3,1023:255,7:3");
+	char line[64];
+
+	(void)state;
+	assert_true(cfg.arfs && cfg.arfs_queues);
+	assert_int_equal(cfg.arfs_queue[0], 3);
+	assert_int_equal(cfg.arfs_queue[7], 3);
+	assert_int_equal(cfg.arfs_queue[1023], 255);
+	assert_int_equal(cfg.arfs_queue[1], ARFS_NO_QUEUE);
+	cfg = parsed("-i v --flow-keys 0");
+	assert_false(cfg.arfs || cfg.arfs_queues);
+	assert_int_equal(cfg.flow_keys, 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "-i v --arfs-queues %s", bad[i]);
+		refused(line, "--arfs-queues");
+	}
+	refused("-i v --flow-keys 16777217", "--flow-keys");
+}
+
 static void test_rounding(void **state)
 {
 	static const struct {
@@ -129,7 +155,7 @@ static void test_rounding(void **state)
 		uint32_t ring, flows;
 	} cases[] = {
 		{ "-i v --ring 64 --sock-flows 0", 64, 0 },
-		{ "-i v --ring 65 --sock-flows 1", 128, 1 },
+		{ "-i v --ring 65 --sock-flows 1", 128, 2 },
 		{ "-i v --ring 4096 --sock-flows 2", 4096, 2 },
 		{ "-i v --ring 4097 --sock-flows 3", 8192, 4 },
 		{ "-i v --ring 65536 --sock-flows 16777216", 65536, 16777216 },
@@ -338,6 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_all_options),
+		cmocka_unit_test(test_arfs),
 		cmocka_unit_test(test_rounding),
 		cmocka_unit_test(test_numbers_refused),
 		cmocka_unit_test(test_device_refused),

@@ -28,7 +28,8 @@ static const struct opt explain_opts[] = {
 
 static void print_explanation(struct json_object *doc)
 {
-	static const char *const queues[] = { "queue", "by", "cpu", "worker", "last" };
+	static const char *const queues[] = { "queue", "by", "cpu", "worker", "last",
+					      "last_cpu" };
 	struct json_object *sock = js_get(doc, "socket");
 	struct out_table *t;
 
@@ -47,7 +48,7 @@ static void print_explanation(struct json_object *doc)
 		       js_u64(sock, "lane"));
 	if (js_len(doc, "queues")) {
 		putchar('\n');
-		t = out_table_new("queue <by cpu worker last");
+		t = out_table_new("queue <by cpu worker last last_cpu");
 		for (size_t i = 0; i < js_len(doc, "queues"); i++)
 			for (size_t m = 0; m < sizeof(queues) / sizeof(queues[0]); m++)
 				js_cell(t, js_at(doc, "queues", i), queues[m]);

@@ -132,7 +132,6 @@ static int set_kinds(struct device *dev, uint8_t kinds)
 	if (config.bind_rules == kinds)
 		return 0;
 	config.bind_rules = kinds;
-	config.cpumap = steer_needs_cpumap(&config);
 	return steer_reload(&dev->steer, &config, false);
 }
 
@@ -272,7 +271,6 @@ int binds_set_default(struct device *dev, uint32_t action, char *why, size_t len
 	if (err || config.fallback == action)
 		return err;
 	config.fallback = (uint8_t)action;
-	config.cpumap = steer_needs_cpumap(&config);
 	err = steer_reload(&dev->steer, &config, false);
 	if (err)
 		snprintf(why, len, "cannot exchange the program: %s", strerror(-err));

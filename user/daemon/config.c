@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Frames of 2 or 4 KiB: 8 GiB at most, far above what any ring needs. */
 #define UMEM_MAX (1u << 21)
@@ -88,6 +89,33 @@ static int set_flow_limit(struct config *cfg, const struct option_row *row, cons
 	return err ? list_error(err, row, arg, SLUICE_MAX_CPUS, why, len) : 0;
 }
 
+/* CPU:QUEUE,... */
+static int set_arfs_queues(struct config *cfg, const struct option_row *row, const char *arg,
+			   char *why, size_t len)
+{
+	unsigned long cpu, queue;
+	char *end;
+
+	for (uint32_t i = 0; i < SLUICE_MAX_CPUS; i++)
+		cfg->arfs_queue[i] = ARFS_NO_QUEUE;
+	for (const char *p = arg;; p = end + 1) {
+		cpu = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : SLUICE_MAX_CPUS;
+		if (cpu >= SLUICE_MAX_CPUS || *end != ':' || !isdigit((unsigned char)end[1]) ||
+		    cfg->arfs_queue[cpu] != ARFS_NO_QUEUE)
+			break;
+		queue = strtoul(end + 1, &end, 10);
+		if (queue >= SLUICE_MAX_QUEUES || (*end && *end != ','))
+			break;
+		cfg->arfs_queue[cpu] = (uint16_t)queue;
+		cfg->arfs_queues = true;
+		if (!*end)
+			return 0;
+	}
+	snprintf(why, len, "--%s %s: expected a list such as 0:0,4:1, CPUs below %u and rx queues below %u, "
+		 "each CPU once", row->name, arg, SLUICE_MAX_CPUS, SLUICE_MAX_QUEUES);
+	return -EINVAL;
+}
+
 static int set_number(struct config *cfg, const struct option_row *row, const char *arg, char *why,
 		      size_t len)
 {
@@ -133,6 +161,17 @@ static int set_power(struct config *cfg, const struct option_row *row, const cha
 		power <<= 1;
 	*field = power;
 	return 0;
+}
+
+/* A table of one entry would be none to the XDP program, where 0 is the mask of no table. */
+static int set_sock_flows(struct config *cfg, const struct option_row *row, const char *arg,
+			  char *why, size_t len)
+{
+	int err = set_power(cfg, row, arg, why, len);
+
+	if (!err && cfg->sock_flow_entries == 1)
+		cfg->sock_flow_entries = 2;
+	return err;
 }
 
 static int set_role(struct config *cfg, const struct option_row *row, const char *arg, char *why,
@@ -238,11 +277,13 @@ static const struct option_row options[] = {
 	  "its rx queues, such as 0,2-5 (default: all)" },
 	{ 'w', "workers", "CPULIST", set_workers, 0, 0, SLUICE_MAX_WORKERS,
 	  "one worker on each of these CPUs (default: the first 8 allowed)" },
+	{ 0, "max-workers", "N", set_number, FIELD(max_workers), 1, SLUICE_MAX_WORKERS,
+	  "make packet memory for so many (default: one more, if there is a CPU for it)" },
 	{ 0, "umem", "FRAMES", set_number, FIELD(umem_frames), RING_MIN, UMEM_MAX,
 	  "packet frames per queue (default: what the rings can hold)" },
 	{ 0, "ring", "N", set_power, FIELD(ring), RING_MIN, RING_MAX,
 	  "descriptors per ring, rounded up to a power of two (default: 4096)" },
-	{ 0, "sock-flows", "N", set_power, FIELD(sock_flow_entries), 0, 1u << 24,
+	{ 0, "sock-flows", "N", set_sock_flows, FIELD(sock_flow_entries), 0, 1u << 24,
 	  "rps_sock_flow entries, rounded up to a power of two; 0: no RFS (default: 262144)" },
 	{ 0, "rps-flow-cnt", "N", set_power, FIELD(dev_flow_entries), 0, SLUICE_DEV_FLOW_MAX,
 	  "rps_dev_flow entries per queue, rounded up to a power of two; 0: no RFS (default: 4096)" },
@@ -250,6 +291,12 @@ static const struct option_row options[] = {
 	  "limit flows that fill more than half the backlog of these CPUs (default: none)" },
 	{ 0, "flow-limit-len", "N", set_power, FIELD(flow_limit_len), 8, SLUICE_FLOW_LIMIT_LEN_MAX,
 	  "buckets of the flow limit, rounded up to a power of two (default: 4096)" },
+	{ 0, "flow-keys", "N", set_number, FIELD(flow_keys), 0, SLUICE_FLOW_KEYS_MAX,
+	  "flows whose addresses 'sluice flow show' can tell; 0: none (default: 65536)" },
+	{ 0, "arfs", NULL, set_flag, FIELD(arfs), 0, 0,
+	  "bring flows to the rx queue of their CPU by n-tuple filters in the NIC" },
+	{ 0, "arfs-queues", "LIST", set_arfs_queues, 0, 0, 0,
+	  "rx queue of each CPU for --arfs, such as 0:0,4:1 (default: by interrupts)" },
 	{ 0, "cpumap", "CPULIST", set_cpumap, 0, 0, SLUICE_MAX_CPUS,
 	  "CPUs whose kernel stack rules may redirect to (default: all allowed)" },
 	{ 0, "cpumap-queue", "N", set_number, FIELD(cpu_queue), CONFIG_CPU_QUEUE_MIN,
@@ -341,6 +388,24 @@ static int default_cpus(struct config *cfg)
 	return 0;
 }
 
+/* One worker more than at the start, as long as there is a CPU for it. */
+static int limit_workers(struct config *cfg, char *why, size_t len)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (cfg->max_workers && cfg->max_workers < cfg->nr_workers) {
+		snprintf(why, len, "--max-workers %u: there are %u at the start (--workers)",
+			 cfg->max_workers, cfg->nr_workers);
+		return -EINVAL;
+	}
+	if (cfg->max_workers)
+		return 0;
+	cfg->max_workers = cfg->nr_workers;
+	if (cfg->nr_workers < SLUICE_MAX_WORKERS && (long)cfg->nr_workers < cpus)
+		cfg->max_workers++;
+	return 0;
+}
+
 static void build_getopt(struct option *longs, char *shorts)
 {
 	*shorts++ = ':';
@@ -403,6 +468,7 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		.sock_flow_entries = CONFIG_SOCK_FLOW_DEFAULT,
 		.dev_flow_entries = CONFIG_DEV_FLOW_DEFAULT,
 		.flow_limit_len = SLUICE_FLOW_LIMIT_LEN,
+		.flow_keys = SLUICE_FLOW_KEYS,
 		.cpu_queue = CONFIG_CPU_QUEUE_DEFAULT,
 	};
 	build_getopt(longs, shorts);
@@ -430,9 +496,9 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		return -EINVAL;
 	}
 	err = check_whole(cfg, why, len);
-	if (err)
-		return err;
-	return default_cpus(cfg);
+	if (!err)
+		err = default_cpus(cfg);
+	return err ? err : limit_workers(cfg, why, len);
 }
 
 void config_help(void)

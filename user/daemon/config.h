@@ -14,6 +14,7 @@
 #include <hash.h>
 #include <sluice/steer.h>
 
+#include "engine/arfs.h"
 #include "engine/steer.h"
 #include "engine/xsk.h"
 
@@ -47,7 +48,8 @@ struct config {
 	uint32_t queue[SLUICE_MAX_QUEUES];
 	uint32_t nr_queues;		/* 0: all of the device's */
 	uint32_t cpu[SLUICE_MAX_WORKERS];
-	uint32_t nr_workers;
+	uint32_t nr_workers;		/* at the start */
+	uint32_t max_workers;		/* for which packet memory is made; at least nr_workers */
 	uint32_t umem_frames;		/* per queue; 0: as many as the rings need */
 	uint32_t ring;			/* descriptors, a power of two */
 	uint32_t sock_flow_entries;	/* a power of two; 0: RFS off */
@@ -55,14 +57,18 @@ struct config {
 	uint32_t flow_limit[SLUICE_MAX_WORKERS];	/* CPUs; none: no flow limit */
 	uint32_t nr_flow_limit;
 	uint32_t flow_limit_len;	/* buckets, a power of two */
+	uint32_t flow_keys;		/* flows known by more than their hash; 0: none */
+	bool arfs;
+	bool arfs_queues;		/* arfs_queue[] is given */
+	uint16_t arfs_queue[SLUICE_MAX_CPUS];	/* the rx queue of each CPU; ARFS_NO_QUEUE: none */
+	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: CPUMAP may use CPU c */
+	uint32_t cpu_queue;
+	bool kernel_rfs;
 	bool mirror;			/* role: frames for anybody; else host */
 	uint8_t fallback;		/* enum sluice_action: the default */
 	bool toeplitz;			/* instead of SipHash */
 	bool has_rss_key;		/* else it is random */
 	uint8_t rss_key[TOEPLITZ_KEY];
-	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: CPUMAP may use CPU c */
-	uint32_t cpu_queue;
-	bool kernel_rfs;
 	enum xsk_copy_mode copy;
 	enum steer_mode mode;
 	bool help;

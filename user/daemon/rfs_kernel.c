@@ -7,6 +7,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+/* A type that the skeleton names. */
+#include <hash.h>
 #include <bpf/rfs_kernel.skel.h>
 
 #include "daemon/guard_root.h"
@@ -18,6 +20,9 @@ static int prepare(struct rfs_kernel_bpf *skel, const struct steer *s, uint64_t 
 	skel->rodata->sock_flow_mask = s->config.sock_flow_entries - 1;
 	skel->rodata->cpu_mask = s->cpu_mask;
 	skel->rodata->netns_cookie = netns_cookie;
+	skel->rodata->hash_toeplitz = s->config.rss_key != NULL;
+	if (s->config.rss_key)
+		toeplitz_fill((toeplitz_nibble *)skel->rodata->toeplitz_table, s->config.rss_key);
 	return bpf_map__reuse_fd(skel->maps.rps_sock_flow, steer_sock_flow_fd(s));
 }
 
@@ -85,11 +90,11 @@ const char *rfs_kernel_warning(const struct rfs_kernel *r)
 {
 	switch (r->kind) {
 	case RFS_KERNEL_CONN:
-		return "no cgroup tree can be had: of the kernel's UDP sockets only connected ones are followed "
-		       "by RFS";
+		return "no cgroup tree can be had: of the kernel's UDP sockets only connected ones are "
+		       "followed by RFS";
 	case RFS_KERNEL_TCP:
-		return "the kernel has neither the tracepoint sock_recv_length (Linux 6.3) nor fentry programs: "
-		       "of its sockets only TCP is followed by RFS";
+		return "the kernel has neither the tracepoint sock_recv_length (Linux 6.3) nor fentry "
+		       "programs: of its sockets only TCP is followed by RFS";
 	default:
 		return NULL;
 	}

@@ -11,6 +11,12 @@
 
 #include "engine/steer.h"
 
+/* Something may have SLUICE_ACT_CPUMAP. */
+static inline bool steer_cpu_needed(const struct steer_config *config)
+{
+	return config->fallback == SLUICE_ACT_CPUMAP || config->bind_rules & SLUICE_BIND_CPUMAP;
+}
+
 /*
  * Makes the entries for config.cpus; nothing if they are there. -EINVAL: no CPU;
  * -EOPNOTSUPP: the kernel cannot run the program (5.18 can); -ENOMEM, -errno of bpf(2).
