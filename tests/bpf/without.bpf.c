@@ -9,9 +9,6 @@
 #define backlog_half 0
 #define flow_keys 0
 #define cpumap 0
-#define role_mirror 0
-#define bind_rules 0
-#define default_action SLUICE_ACT_PASS
-#define hash_toeplitz 0
+#define decide_more 0
 
 #include "../../bpf/steer.bpf.c"
