@@ -8,12 +8,12 @@
  *                        <---    ATTACHED {data memfd, control memfd, wake socket}   or REFUSED
  *   DETACH, STOP         --->    DONE or REFUSED
  *   QUERY                --->    ANSWER {memfd with one JSON document}  or REFUSED
- *   RULE, RPS            --->    DONE or REFUSED
+ *   RULE, RPS, WORKER    --->    DONE or REFUSED
  *
  * Every request gets one answer with the same `id`, in order. Host byte order.
  * A message with a wrong magic, version, type or length, or with another number
  * of descriptors than its type has, ends the connection. Closing the connection
- * detaches every socket of it. RULE, RPS, and the queries named so are for root
+ * detaches every socket of it. RULE, RPS, WORKER, and the queries named so are for root
  * only, as SO_PEERCRED says who asks: others get REFUSED, EPERM.
  */
 #ifndef SLUICE_CONTROL_H
@@ -36,6 +36,7 @@ enum sluice_ctl_type {
 	SLUICE_CTL_QUERY = 4,
 	SLUICE_CTL_RULE = 5,	/* root */
 	SLUICE_CTL_RPS = 6,	/* root */
+	SLUICE_CTL_WORKER = 7,	/* root; answered when the worker runs, or is gone */
 	SLUICE_CTL_REQUESTS,	/* all others are answers */
 	SLUICE_CTL_ATTACHED = 101,	/* three descriptors: data (read-only), control, wake */
 	SLUICE_CTL_DONE = 102,
@@ -50,6 +51,7 @@ enum sluice_ctl_query {
 	SLUICE_QUERY_RULE = 4,		/* root */
 	SLUICE_QUERY_RPS = 5,		/* root */
 	SLUICE_QUERY_EXPLAIN = 6,	/* root; about u.query.flow */
+	SLUICE_QUERY_WORKER = 7,	/* root */
 };
 
 /* A flow as its packets have it; all in network order but family. IPv4: addresses as ::ffff:a.b.c.d. */
@@ -108,11 +110,18 @@ enum sluice_ctl_rule_kind {
 	SLUICE_RULE_BIND = 2,	/* proto, port, and, family not 0, addr; ADD: action */
 };
 
+/* CPUS and FLOW_CNT may come together: both are set, or nothing is. */
 enum sluice_ctl_rps {
 	SLUICE_RPS_CPUS = 1,	/* the mask of one queue */
 	SLUICE_RPS_ENTRIES = 2,	/* the size of rps_sock_flow, for all */
 	SLUICE_RPS_KERNEL_RFS = 4,	/* RFS for the kernel's sockets: entries is 0 or 1 */
 	SLUICE_RPS_ARFS = 16,	/* the same of filters in the NIC */
+	SLUICE_RPS_FLOW_CNT = 32,	/* the size of one queue's rps_dev_flow */
+};
+
+enum sluice_ctl_worker {
+	SLUICE_WORKER_ADD = 1,
+	SLUICE_WORKER_DEL = 2,
 };
 
 struct sluice_ctl_msg {
@@ -146,18 +155,26 @@ struct sluice_ctl_msg {
 		} rule;
 		struct {
 			__u32 what;	/* enum sluice_ctl_rps */
-			__u32 queue;	/* CPUS */
+			__u32 queue;	/* CPUS, FLOW_CNT */
 			__u32 entries;	/* ENTRIES; KERNEL_RFS, ARFS: 0 or 1 */
-			__u32 pad;
+			__u32 flow_cnt;	/* FLOW_CNT */
 			__u64 cpus[SLUICE_MAX_CPUS / 64];	/* CPUS: bit c % 64 of word c / 64 */
 		} rps;
+		struct {
+			__u32 verb;	/* enum sluice_ctl_worker */
+			__u32 cpu;
+		} worker;
 		struct {
 			__u64 data_offset;	/* of struct sluice_lane_head in the data memfd */
 			__u64 ctl_offset;	/* of struct sluice_lane_ctl in the control memfd */
 			__u32 ring_bytes;
 			__u32 state;		/* enum sluice_lane_state */
-			char text[SLUICE_CTL_TEXT];	/* what attached traffic bypasses, or what it waits for; "" */
+			/* What attached traffic bypasses, or what it waits for; "". */
+			char text[SLUICE_CTL_TEXT];
 		} attached;
+		struct {
+			char text[SLUICE_CTL_TEXT];	/* what else has come of it; mostly "" */
+		} done;
 		struct {
 			__s32 error;	/* errno, positive */
 			char text[SLUICE_CTL_TEXT];	/* what, why, what to do */

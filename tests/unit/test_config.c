@@ -151,7 +151,7 @@ static void test_rounding(void **state)
 		uint32_t ring, flows;
 	} cases[] = {
 		{ "-i v --ring 64 --sock-flows 0", 64, 0 },
-		{ "-i v --ring 65 --sock-flows 1", 128, 1 },
+		{ "-i v --ring 65 --sock-flows 1", 128, 2 },
 		{ "-i v --ring 4096 --sock-flows 2", 4096, 2 },
 		{ "-i v --ring 4097 --sock-flows 3", 8192, 4 },
 		{ "-i v --ring 65536 --sock-flows 16777216", 65536, 16777216 },

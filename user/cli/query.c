@@ -18,6 +18,8 @@
 
 #define QUERY_ID 1
 #define QUERY_TIMEOUT_S 5
+/* A table of 2 GB, or a worker that is busy, may take some seconds. */
+#define CHANGE_TIMEOUT_S 60
 /* A flow table of 2^20 entries is some 60 MB of JSON; more than this is a fault. */
 #define QUERY_MAX_BYTES (256l << 20)
 
@@ -193,8 +195,11 @@ int open_daemon(const char *command, const char *dev)
 int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
 	       struct json_object **doc)
 {
+	const struct timeval change = { .tv_sec = CHANGE_TIMEOUT_S };
 	int fd = -1, err;
 
+	if (!doc)
+		setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &change, sizeof(change));
 	msg->magic = SLUICE_CTL_MAGIC;
 	msg->version = SLUICE_CTL_VERSION;
 	msg->id = QUERY_ID;

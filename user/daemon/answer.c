@@ -10,11 +10,14 @@
 #include <unistd.h>
 
 #include "daemon/control.h"
+#include "daemon/device_queue.h"
+#include "daemon/device_steer.h"
 #include "daemon/explain.h"
 #include "daemon/flows.h"
 #include "daemon/json.h"
 #include "daemon/rules.h"
 #include "daemon/settings.h"
+#include "daemon/workers.h"
 #include "engine/stat.h"
 
 static const char *const drop_names[] = {
@@ -79,7 +82,7 @@ static json_object *stat_queues(const struct device *dev)
 
 		device_frames(dev, i, &f);
 		put_u64(o, "queue", dev->queue[i]);
-		put_text(o, "bind", dev->xsk[i * dev->config->nr_workers].zerocopy ? "zero-copy" : "copy");
+		put_text(o, "bind", device_zerocopy(dev, i) ? "zero-copy" : "copy");
 		put_u64(o, "frames", f.total);
 		put_u64(o, "free", f.free);
 		put_u64(o, "fill", f.fill);
@@ -93,8 +96,9 @@ static json_object *stat_queues(const struct device *dev)
 static json_object *stat_workers(const struct device *dev)
 {
 	json_object *list = json_object_new_array();
+	uint32_t w;
 
-	for (uint32_t w = 0; w < dev->config->nr_workers; w++) {
+	device_for_each_worker(dev, w) {
 		const struct worker *worker = &dev->worker[w];
 		json_object *o = json_object_new_object();
 
@@ -134,12 +138,12 @@ static json_object *stat_cpus(const struct device *dev, struct books *books)
 	return list;
 }
 
-static json_object *napi_drops(const struct napi *napi, struct books *books)
+static json_object *napi_drops(const struct napi_stat *stat, struct books *books)
 {
 	json_object *o = json_object_new_object();
 
 	for (int d = 0; d < SLUICE_DROPS; d++) {
-		uint64_t n = stat_read(&napi->stat.drop[d]);
+		uint64_t n = stat_read(&stat->drop[d]);
 
 		put_u64(o, drop_names[d], n);
 		books->dropped += n;
@@ -147,41 +151,68 @@ static json_object *napi_drops(const struct napi *napi, struct books *books)
 	return o;
 }
 
-static json_object *stat_napi_one(const struct device *dev, uint32_t position, uint32_t w, struct books *books)
+static void put_napi(json_object *o, const struct napi_stat *stat, const struct xsk_loss *loss,
+		     struct books *books)
+{
+	uint64_t received = stat_read(&stat->received), delivered = stat_read(&stat->delivered);
+
+	put_u64(o, "ring_full", loss->ring_full);
+	put_u64(o, "rx_dropped", loss->rx_dropped);
+	put_u64(o, "received", received);
+	put_u64(o, "bytes", stat_read(&stat->bytes));
+	put_u64(o, "delivered", delivered);
+	put_u64(o, "no_meta", stat_read(&stat->no_meta));
+	put_u64(o, "csum_partial", stat_read(&stat->csum_partial));
+	json_object_object_add(o, "drops", napi_drops(stat, books));
+	books->ring_lost += loss->ring_full + loss->rx_dropped;
+	books->received += received;
+	books->delivered += delivered;
+}
+
+static json_object *stat_napi_one(const struct device *dev, uint32_t position, uint32_t w,
+				  struct books *books)
 {
 	const struct napi *napi = &dev->worker[w].napi[position];
 	json_object *o = json_object_new_object();
 	struct xsk_loss loss = { 0 };
 	uint32_t enqueued = __atomic_load_n(&dev->steer.flow_tail[napi->target], __ATOMIC_RELAXED);
 
-	xsk_loss(&dev->xsk[position * dev->config->nr_workers + w], &loss);
+	xsk_loss(device_xsk(dev, position, w), &loss);
 	put_u64(o, "queue", napi->queue);
 	put_u64(o, "worker", w);
 	put_u64(o, "cpu", dev->worker[w].cpu);
 	put_u64(o, "enqueued", enqueued);
-	put_u64(o, "ring_full", loss.ring_full);
-	put_u64(o, "rx_dropped", loss.rx_dropped);
-	put_u64(o, "received", stat_read(&napi->stat.received));
-	put_u64(o, "bytes", stat_read(&napi->stat.bytes));
-	put_u64(o, "delivered", stat_read(&napi->stat.delivered));
-	put_u64(o, "no_meta", stat_read(&napi->stat.no_meta));
-	put_u64(o, "csum_partial", stat_read(&napi->stat.csum_partial));
-	json_object_object_add(o, "drops", napi_drops(napi, books));
-	books->ring_lost += loss.ring_full + loss.rx_dropped;
-	books->received += stat_read(&napi->stat.received);
-	books->delivered += stat_read(&napi->stat.delivered);
+	put_napi(o, &napi->stat, &loss, books);
 	return o;
 }
 
 static json_object *stat_napi(const struct device *dev, struct books *books)
 {
 	json_object *list = json_object_new_array();
+	uint32_t w;
 
 	for (uint32_t i = 0; i < dev->nr_queues; i++) {
-		for (uint32_t w = 0; w < dev->config->nr_workers; w++)
+		device_for_each_worker(dev, w)
 			json_object_array_add(list, stat_napi_one(dev, i, w, books));
 	}
 	return list;
+}
+
+/* Of all workers that were removed, over all queues. */
+static json_object *stat_gone(const struct device *dev, struct books *books)
+{
+	const struct device_gone *gone = &dev->gone;
+	json_object *o = json_object_new_object();
+
+	put_u64(o, "workers", gone->workers);
+	put_u64(o, "torn_off", gone->torn_off);
+	put_u64(o, "processed", gone->worker.processed);
+	put_u64(o, "dropped", gone->worker.dropped);
+	put_u64(o, "time_squeeze", gone->worker.time_squeeze);
+	put_u64(o, "rounds", gone->worker.rounds);
+	put_u64(o, "sleeps", gone->worker.sleeps);
+	put_napi(o, &gone->napi, &gone->loss, books);
+	return o;
 }
 
 /*
@@ -220,8 +251,9 @@ static json_object *answer_stat(struct control *c)
 	put_text(o, "dev", dev->config->ifname);
 	put_u64(o, "ifindex", dev->info.ifindex);
 	put_text(o, "mode", dev->steer.config.generic ? "generic" : "native");
-	/* Ends before beginnings, so that a packet under way counts as not yet arrived rather than as lost. */
+	/* Ends before beginnings: a packet under way counts as not yet arrived rather than as lost. */
 	json_object_object_add(o, "napi", stat_napi(dev, &books));
+	json_object_object_add(o, "gone", stat_gone(dev, &books));
 	json_object_object_add(o, "cpus", stat_cpus(dev, &books));
 	json_object_object_add(o, "xdp", stat_xdp(dev, &books));
 	json_object_object_add(o, "queues", stat_queues(dev));
@@ -318,6 +350,9 @@ int answer_query(struct control *c, const struct sluice_ctl_msg *request)
 		break;
 	case SLUICE_QUERY_RPS:
 		o = settings_answer(c->dev);
+		break;
+	case SLUICE_QUERY_WORKER:
+		o = workers_answer(c->dev);
 		break;
 	case SLUICE_QUERY_EXPLAIN:
 		o = explain_answer(c, &request->u.query.flow);

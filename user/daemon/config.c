@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Frames of 2 or 4 KiB: 8 GiB at most, far above what any ring needs. */
 #define UMEM_MAX (1u << 21)
@@ -162,6 +163,17 @@ static int set_power(struct config *cfg, const struct option_row *row, const cha
 	return 0;
 }
 
+/* A table of one entry would be none to the XDP program, where 0 is the mask of no table. */
+static int set_sock_flows(struct config *cfg, const struct option_row *row, const char *arg,
+			  char *why, size_t len)
+{
+	int err = set_power(cfg, row, arg, why, len);
+
+	if (!err && cfg->sock_flow_entries == 1)
+		cfg->sock_flow_entries = 2;
+	return err;
+}
+
 static int set_role(struct config *cfg, const struct option_row *row, const char *arg, char *why,
 		    size_t len)
 {
@@ -265,11 +277,13 @@ static const struct option_row options[] = {
 	  "its rx queues, such as 0,2-5 (default: all)" },
 	{ 'w', "workers", "CPULIST", set_workers, 0, 0, SLUICE_MAX_WORKERS,
 	  "one worker on each of these CPUs (default: the first 8 allowed)" },
+	{ 0, "max-workers", "N", set_number, FIELD(max_workers), 1, SLUICE_MAX_WORKERS,
+	  "make packet memory for so many (default: one more, if there is a CPU for it)" },
 	{ 0, "umem", "FRAMES", set_number, FIELD(umem_frames), RING_MIN, UMEM_MAX,
 	  "packet frames per queue (default: what the rings can hold)" },
 	{ 0, "ring", "N", set_power, FIELD(ring), RING_MIN, RING_MAX,
 	  "descriptors per ring, rounded up to a power of two (default: 4096)" },
-	{ 0, "sock-flows", "N", set_power, FIELD(sock_flow_entries), 0, 1u << 24,
+	{ 0, "sock-flows", "N", set_sock_flows, FIELD(sock_flow_entries), 0, 1u << 24,
 	  "rps_sock_flow entries, rounded up to a power of two; 0: no RFS (default: 262144)" },
 	{ 0, "rps-flow-cnt", "N", set_power, FIELD(dev_flow_entries), 0, SLUICE_DEV_FLOW_MAX,
 	  "rps_dev_flow entries per queue, rounded up to a power of two; 0: no RFS (default: 4096)" },
@@ -374,6 +388,24 @@ static int default_cpus(struct config *cfg)
 	return 0;
 }
 
+/* One worker more than at the start, as long as there is a CPU for it. */
+static int limit_workers(struct config *cfg, char *why, size_t len)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (cfg->max_workers && cfg->max_workers < cfg->nr_workers) {
+		snprintf(why, len, "--max-workers %u: there are %u at the start (--workers)",
+			 cfg->max_workers, cfg->nr_workers);
+		return -EINVAL;
+	}
+	if (cfg->max_workers)
+		return 0;
+	cfg->max_workers = cfg->nr_workers;
+	if (cfg->nr_workers < SLUICE_MAX_WORKERS && (long)cfg->nr_workers < cpus)
+		cfg->max_workers++;
+	return 0;
+}
+
 static void build_getopt(struct option *longs, char *shorts)
 {
 	*shorts++ = ':';
@@ -464,7 +496,9 @@ int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t le
 		return -EINVAL;
 	}
 	err = check_whole(cfg, why, len);
-	return err ? err : default_cpus(cfg);
+	if (!err)
+		err = default_cpus(cfg);
+	return err ? err : limit_workers(cfg, why, len);
 }
 
 void config_help(void)

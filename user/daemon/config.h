@@ -48,7 +48,8 @@ struct config {
 	uint32_t queue[SLUICE_MAX_QUEUES];
 	uint32_t nr_queues;		/* 0: all of the device's */
 	uint32_t cpu[SLUICE_MAX_WORKERS];
-	uint32_t nr_workers;
+	uint32_t nr_workers;		/* at the start */
+	uint32_t max_workers;		/* for which packet memory is made; at least nr_workers */
 	uint32_t umem_frames;		/* per queue; 0: as many as the rings need */
 	uint32_t ring;			/* descriptors, a power of two */
 	uint32_t sock_flow_entries;	/* a power of two; 0: RFS off */

@@ -7,14 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/answer.h"
 #include "daemon/bypass.h"
+#include "daemon/device_worker.h"
 #include "daemon/settings.h"
+#include "daemon/workers.h"
 
 /* Requests of one client in a row, so that a busy one does not keep out the others. */
 #define REQUESTS_AT_ONCE 16
+/* How long a resize waits for the one before to settle. Most do within some grace periods. */
+#define CHANGE_MS 2000
+/* While something is under way: each step takes a grace period by itself. */
+#define TICK_MS 1
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 static struct sluice_ctl_msg answer_to(const struct sluice_ctl_msg *request, uint16_t type)
 {
@@ -121,7 +136,7 @@ static int attached_new(struct control *c, struct client *client, const struct p
 	a->sk.lane.wake_fd = -1;
 	err = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, wake) ? -errno : 0;
 	if (!err) {
-		err = sock_init(&a->sk, facts->cookie, c->dev->config->nr_workers);
+		err = sock_init(&a->sk, facts->cookie, c->dev->max_workers);
 		if (!err)
 			err = lane_init(&a->sk.lane, client->mem.slot[slot].head, &client->mem.ctl[slot],
 					ring_bytes, wake[0], &c->dev->engine->rfs);
@@ -220,7 +235,8 @@ static bool query_is_for_root(const struct sluice_ctl_msg *request)
 
 	if (what == SLUICE_QUERY_FLOW)
 		return request->u.query.flows.part > 0;
-	return what == SLUICE_QUERY_RULE || what == SLUICE_QUERY_RPS || what == SLUICE_QUERY_EXPLAIN;
+	return what == SLUICE_QUERY_RULE || what == SLUICE_QUERY_RPS ||
+	       what == SLUICE_QUERY_WORKER || what == SLUICE_QUERY_EXPLAIN;
 }
 
 static int serve_query(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
@@ -241,23 +257,68 @@ static int serve_query(struct control *c, struct client *client, const struct sl
 	return err;
 }
 
-static int serve_change(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
+/* 0: done, with a note or ""; -EAGAIN, -EINPROGRESS: see change_step(); else why it cannot be. */
+static int change_begin(struct control *c, const struct sluice_ctl_msg *request, char *text)
+{
+	int err;
+
+	*text = 0;
+	if (request->type == SLUICE_CTL_RULE)
+		return rules_serve(&c->rules, c->dev, request, text, SLUICE_CTL_TEXT);
+	if (c->change.active) {
+		snprintf(text, SLUICE_CTL_TEXT, "another change is under way: try again in a moment");
+		return -EBUSY;
+	}
+	if (request->type == SLUICE_CTL_WORKER)
+		return workers_serve(c->dev, request, text, SLUICE_CTL_TEXT);
+	if (request->u.rps.what == SLUICE_RPS_ARFS)
+		return accel_set(c->accel, c->dev, request->u.rps.entries, text, SLUICE_CTL_TEXT);
+	err = settings_serve(c->dev, request, text, SLUICE_CTL_TEXT);
+	c->settling = true;
+	return err;
+}
+
+/* -EAGAIN: not yet, and it may take too long; -EINPROGRESS: not yet, but it will come to an end. */
+static int change_step(struct control *c)
+{
+	struct change *change = &c->change;
+
+	if (change->request.type == SLUICE_CTL_WORKER)
+		return workers_step(c->dev, change->note, sizeof(change->note));
+	return settings_serve(c->dev, &change->request, change->note, sizeof(change->note));
+}
+
+static int change_answer(struct client *client, const struct sluice_ctl_msg *request, int err,
+			 const char *text)
 {
 	struct sluice_ctl_msg done = answer_to(request, SLUICE_CTL_DONE);
-	char why[SLUICE_CTL_TEXT] = "";
+
+	if (err)
+		return refuse(client, request, -err, "%s", text[0] ? text : strerror(-err));
+	snprintf(done.u.done.text, sizeof(done.u.done.text), "%s", text);
+	return porter_reply(client->fd, &done, NULL, 0);
+}
+
+static int serve_change(struct control *c, struct client *client,
+			const struct sluice_ctl_msg *request)
+{
+	char text[SLUICE_CTL_TEXT];
 	int err;
 
 	if (client->uid)
-		return refuse(client, request, EPERM, "only root may change rules and settings: use sudo");
-	if (request->type == SLUICE_CTL_RULE)
-		err = rules_serve(&c->rules, c->dev, request, why, sizeof(why));
-	else if (request->u.rps.what == SLUICE_RPS_ARFS)
-		err = accel_set(c->accel, c->dev, request->u.rps.entries, why, sizeof(why));
-	else
-		err = settings_serve(c->dev, request, why, sizeof(why));
-	if (err)
-		return refuse(client, request, -err, "%s", why[0] ? why : strerror(-err));
-	return porter_reply(client->fd, &done, NULL, 0);
+		return refuse(client, request, EPERM,
+			      "only root may change rules, settings and workers: use sudo");
+	err = change_begin(c, request, text);
+	if (err != -EAGAIN && err != -EINPROGRESS)
+		return change_answer(client, request, err, text);
+	c->change = (struct change){
+		.active = true,
+		.client = client,
+		.request = *request,
+		.until = now_ms() + CHANGE_MS,
+	};
+	memcpy(c->change.note, text, sizeof(text));
+	return 0;
 }
 
 static int serve(struct control *c, struct client *client, const struct porter_request *request)
@@ -272,6 +333,7 @@ static int serve(struct control *c, struct client *client, const struct porter_r
 		return serve_query(c, client, &request->msg);
 	case SLUICE_CTL_RULE:
 	case SLUICE_CTL_RPS:
+	case SLUICE_CTL_WORKER:
 		return serve_change(c, client, &request->msg);
 	default:
 		return -EPROTO;
@@ -286,6 +348,8 @@ static void client_drop(struct control *c, struct client *client)
 		link = &(*link)->next;
 	*link = client->next;
 	c->nr_clients--;
+	if (c->change.client == client)
+		c->change.client = NULL;
 	while (client->first)
 		attached_remove(c, client, client->first);
 	lanemem_destroy(&client->mem);
@@ -293,9 +357,53 @@ static void client_drop(struct control *c, struct client *client)
 	free(client);
 }
 
+bool control_is_waiting(const struct control *c, const struct client *client)
+{
+	return c->change.active && c->change.client == client;
+}
+
+static void change_end(struct control *c, int err)
+{
+	struct change *change = &c->change;
+
+	if (err == -EAGAIN) {
+		err = -EBUSY;
+		snprintf(change->note, sizeof(change->note), "flows that always have packets waiting "
+			 "have not left the table that was replaced before: try again later");
+	}
+	change->active = false;
+	if (change->client && change_answer(change->client, &change->request, err, change->note))
+		client_drop(c, change->client);
+	change->client = NULL;
+}
+
+void control_tick(struct control *c)
+{
+	int err;
+
+	if (c->settling)
+		c->settling = settings_tick(c->dev) == -EAGAIN;
+	if (!c->change.active) {
+		/* What is left of a worker that could not be added. */
+		device_worker_step(c->dev);
+		return;
+	}
+	err = change_step(c);
+	if (err == -EINPROGRESS || (err == -EAGAIN && now_ms() < c->change.until))
+		return;
+	if (c->change.request.type == SLUICE_CTL_RPS)
+		c->settling = true;
+	change_end(c, err);
+}
+
+int control_timeout_ms(const struct control *c)
+{
+	return c->change.active || c->settling || c->dev->leave.active ? TICK_MS : -1;
+}
+
 void control_serve(struct control *c, struct client *client)
 {
-	for (int i = 0; i < REQUESTS_AT_ONCE; i++) {
+	for (int i = 0; i < REQUESTS_AT_ONCE && !control_is_waiting(c, client); i++) {
 		struct porter_request request;
 		int err = porter_recv(client->fd, &request);
 

@@ -204,7 +204,7 @@ static uint32_t explain_rfs(struct explain *x, uint32_t *cpu)
 	put_u64(x->out, "slot", slot);
 	snprintf(text, sizeof(text), "0x%08x", entry);
 	put_text(x->out, "entry", text);
-	if (entry == SLUICE_NO_CPU) {
+	if (steer_sock_flow_empty(x->steer, slot, entry)) {
 		because(x, "RFS: slot %u of %u is empty: nobody has received this flow yet", slot, entries);
 		return SLUICE_NO_WORKER;
 	}
@@ -281,7 +281,7 @@ static bool explain_queue(struct explain *x, json_object *list, uint32_t queue, 
 	if (table->flow)
 		explain_last(x, o, table);
 	json_object_array_add(list, o);
-	return x->stack ? is_target(target) : target < x->c->dev->config->nr_workers;
+	return x->stack ? is_target(target) : target < SLUICE_MAX_WORKERS && q->targets >> target & 1;
 }
 
 static bool explain_target(struct explain *x, enum sluice_verdict redirect)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/control.h"
+#include "daemon/device_steer.h"
 #include "daemon/json.h"
 #include "engine/addr.h"
 
@@ -31,21 +32,12 @@ struct found {
 	bool known;		/* key is */
 };
 
-static int worker_of_cpu(const struct device *dev, uint32_t cpu)
-{
-	for (uint32_t w = 0; w < dev->config->nr_workers; w++) {
-		if (dev->worker[w].cpu == cpu)
-			return (int)w;
-	}
-	return -1;
-}
-
 static json_object *sock_cpus(const struct device *dev, const uint32_t *entries)
 {
 	json_object *list = json_object_new_array();
 
 	for (uint32_t cpu = 0; cpu <= dev->steer.cpu_mask; cpu++) {
-		int worker = worker_of_cpu(dev, cpu);
+		int worker = device_worker_of(dev, cpu);
 		json_object *o;
 
 		if (!entries[cpu] && worker < 0)
@@ -79,7 +71,7 @@ static void answer_sock_flow(const struct control *c, json_object *o, uint32_t s
 	for (; i < size && i - start < SLICE_SOCK_ENTRIES; i++) {
 		uint32_t val = __atomic_load_n(&dev->steer.sock_flow[i], __ATOMIC_RELAXED);
 
-		if (val == SLUICE_NO_CPU)
+		if (steer_sock_flow_empty(&dev->steer, i, val))
 			continue;
 		used++;
 		entries[val & dev->steer.cpu_mask]++;
@@ -168,7 +160,7 @@ static void put_wanted(json_object *o, const struct steer *s, uint32_t hash)
 		return;
 	val = __atomic_load_n(&s->sock_flow[slot], __ATOMIC_RELAXED);
 	put_u64(o, "slot", slot);
-	if (val == SLUICE_NO_CPU) {
+	if (steer_sock_flow_empty(s, slot, val)) {
 		put_text(o, "slot_of", "none");
 	} else if ((val ^ hash) & ~s->cpu_mask) {
 		put_text(o, "slot_of", "other");

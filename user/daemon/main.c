@@ -24,6 +24,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/device.h"
+#include "daemon/device_queue.h"
 #include "daemon/netlink.h"
 #include "daemon/porter.h"
 #include "daemon/ports.h"
@@ -129,7 +130,8 @@ static int open_porter(struct daemon *d)
 	int err = porter_start(&d->porter, d->config.ifname, NULL);
 
 	if (err == -EADDRINUSE)
-		say("another sluiced serves %s in this network namespace: stop it first", d->config.ifname);
+		say("another sluiced serves %s in this network namespace: stop it first",
+		    d->config.ifname);
 	else if (err == -EPERM || err == -EACCES)
 		say("may not create the control socket in %s: run as root", SLUICE_CTL_DIR);
 	else if (err)
@@ -232,15 +234,15 @@ static void report(struct daemon *d)
 	const struct device *dev = &d->dev;
 
 	for (uint32_t i = 0; i < dev->nr_queues; i++)
-		say("%s queue %u: %s XDP, %s, %u frames of %u bytes, %u workers", d->config.ifname, dev->queue[i],
-		    dev->steer.config.generic ? "generic" : "native",
-		    dev->xsk[i * d->config.nr_workers].zerocopy ? "zero-copy" : "copy mode", dev->umem[i].frames,
+		say("%s queue %u: %s XDP, %s, %u frames of %u bytes, %u workers", d->config.ifname,
+		    dev->queue[i], dev->steer.config.generic ? "generic" : "native",
+		    device_zerocopy(dev, i) ? "zero-copy" : "copy mode", dev->umem[i].frames,
 		    dev->umem[i].frame_size, d->config.nr_workers);
 	if (dev->steer.config.generic)
 		say("in generic XDP mode the order of datagrams is not promised");
 	if (dev->pin_error)
-		say("maps are not pinned (%s): mount bpffs on /sys/fs/bpf to have them under /sys/fs/bpf/sluice/%s",
-		    strerror(-dev->pin_error), d->config.ifname);
+		say("maps are not pinned (%s): mount bpffs on /sys/fs/bpf to have them under "
+		    "/sys/fs/bpf/sluice/%s", strerror(-dev->pin_error), d->config.ifname);
 	if (rfs_kernel_warning(&dev->rfs_kernel))
 		say("%s", rfs_kernel_warning(&dev->rfs_kernel));
 	report_cpumap(d);
@@ -282,7 +284,11 @@ static int fill_fds(struct daemon *d)
 	d->fds[FD_BROKEN] = (struct pollfd){ .fd = d->dev.engine->broken_fd, .events = POLLIN };
 	d->fds[FD_GUARD] = (struct pollfd){ .fd = watch_fd(&d->watch), .events = POLLIN };
 	for (struct client *c = d->control.first; c; c = c->next)
-		d->fds[i++] = (struct pollfd){ .fd = c->fd, .events = POLLIN };
+		/* Of one that waits for its answer, nothing is to be read, not even its end. */
+		d->fds[i++] = (struct pollfd){
+			.fd = control_is_waiting(&d->control, c) ? -1 : c->fd,
+			.events = POLLIN,
+		};
 	return (int)i;
 }
 
@@ -301,9 +307,12 @@ static void serve_clients(struct daemon *d)
 static int wait_ms(const struct daemon *d)
 {
 	int ms = watch_timeout_ms(&d->watch), arfs = accel_timeout_ms(&d->accel);
+	int tick = control_timeout_ms(&d->control);
 
 	if (arfs >= 0 && (ms < 0 || arfs < ms))
 		ms = arfs;
+	if (tick >= 0 && (ms < 0 || tick < ms))
+		ms = tick;
 	return d->stale && (ms < 0 || ms > RETRY_MS) ? RETRY_MS : ms;
 }
 
@@ -328,8 +337,11 @@ static int serve(struct daemon *d, int n)
 static int loop(struct daemon *d)
 {
 	while (!d->gone) {
-		int n = fill_fds(d), err;
+		int n, err;
 
+		/* It may end a client: the order of fill_fds() must hold afterwards. */
+		control_tick(&d->control);
+		n = fill_fds(d);
 		if (n < 0)
 			return n;
 		n = poll(d->fds, (nfds_t)n, wait_ms(d));

@@ -75,7 +75,7 @@ static bool wanted_queue(const struct arfs *a, uint32_t hash, uint32_t *queue)
 	if (!size)
 		return false;
 	val = __atomic_load_n(&s->sock_flow[hash & (size - 1)], __ATOMIC_RELAXED);
-	if (val == SLUICE_NO_CPU || (val ^ hash) & ~s->cpu_mask)
+	if (steer_sock_flow_empty(s, hash & (size - 1), val) || (val ^ hash) & ~s->cpu_mask)
 		return false;
 	*queue = a->cpu_queue[(val & s->cpu_mask) % SLUICE_MAX_CPUS];
 	return true;

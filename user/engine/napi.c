@@ -30,6 +30,8 @@ int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint
 		.queue = queue,
 		.target = queue * SLUICE_MAX_WORKERS + worker->index,
 	};
+	if (worker->engine->flow_head)
+		napi->seq = worker->engine->flow_head[napi->target];
 	napi->done = calloc(max_held, sizeof(*napi->done));
 	return napi->done ? 0 : -ENOMEM;
 }
@@ -156,6 +158,16 @@ void napi_complete(struct napi *napi)
 		napi->nr_done = 0;
 	}
 	/* After the lanes were committed: flows move on the strength of this. */
-	if (head && napi_processed(napi, head[napi->target], &seq))
+	if (head && !__atomic_load_n(&napi->leaving, __ATOMIC_RELAXED) &&
+	    napi_processed(napi, head[napi->target], &seq))
+		__atomic_store_n(&head[napi->target], seq, __ATOMIC_RELEASE);
+}
+
+void napi_settle(struct napi *napi, uint32_t seq)
+{
+	uint32_t *head = napi->worker->engine->flow_head;
+
+	napi->seq = seq;
+	if (head)
 		__atomic_store_n(&head[napi->target], seq, __ATOMIC_RELEASE);
 }

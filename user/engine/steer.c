@@ -18,6 +18,7 @@
 #include <bpf/steer.skel.h>
 #include <hash.h>
 
+#include "engine/steer_build.h"
 #include "engine/steer_cpu.h"
 #include "engine/steer_flow.h"
 #include "engine/steer_map.h"
@@ -106,16 +107,20 @@ static int steer_map_memory(struct steer *s)
 	       s->heartbeat && s->cpu_tail && s->cpu_head ? 0 : -ENOMEM;
 }
 
-static void steer_clear_flows(uint32_t *sock_flow, uint32_t entries)
+/*
+ * A new table is all 0, which means empty but in the first slots (steer_sock_flow_empty). So a
+ * large one is not written, page by page, before its flows come.
+ */
+static void steer_clear_flows(uint32_t *sock_flow, uint32_t entries, uint32_t cpu_mask)
 {
-	for (uint32_t i = 0; i < entries; i++)
+	for (uint32_t i = 0; i < entries && i <= cpu_mask; i++)
 		sock_flow[i] = SLUICE_NO_CPU;
 }
 
 /* What Linux's tables hold at the start: no CPU anywhere, every gate shut. */
 static int steer_clear(struct steer *s)
 {
-	steer_clear_flows(s->sock_flow, s->config.sock_flow_entries);
+	steer_clear_flows(s->sock_flow, s->config.sock_flow_entries, s->cpu_mask);
 	for (uint32_t i = 0; i < 65536; i++)
 		s->port[i].gen = 1;
 	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS; cpu++) {
@@ -233,6 +238,7 @@ void steer_close(struct steer *s)
 	if (!s->skel)
 		return;
 	steer_unpin(s);
+	steer_build_drop(s);
 	steer_cpu_close(s);
 	steer_flow_close(s);
 	steer_munmap(s->cpu_head, s->skel->maps.cpu_head);
@@ -248,18 +254,21 @@ void steer_close(struct steer *s)
 }
 
 /* Not the values of the options, nor a table that is made anew. */
-static int steer_share_maps(struct steer_bpf *skel, const struct steer_bpf *from, bool new_flows)
+static int steer_share_maps(struct steer_bpf *skel, const struct steer_bpf *from, bool new_flows,
+			    int flows_fd)
 {
 	struct bpf_map *map, *old;
 	int err = 0;
 
+	if (flows_fd >= 0)
+		err = bpf_map__reuse_fd(skel->maps.rps_sock_flow, flows_fd);
 	bpf_object__for_each_map(map, skel->obj) {
+		if (err)
+			break;
 		if (map == skel->maps.rodata || (new_flows && map == skel->maps.rps_sock_flow))
 			continue;
 		old = bpf_object__find_map_by_name(from->obj, bpf_map__name(map));
 		err = old ? bpf_map__reuse_fd(map, bpf_map__fd(old)) : -ENOENT;
-		if (err)
-			break;
 	}
 	return err;
 }
@@ -281,22 +290,25 @@ static int steer_replace(struct steer *s, const struct steer_config *config, boo
 	struct steer old = *s;
 	struct steer_bpf *skel = steer_bpf__open();
 	uint32_t *flows = NULL;
-	int err;
+	int err, flows_fd;
 
 	if (!skel)
 		return -errno;
+	flows_fd = new_flows ? steer_build_take(s, config->sock_flow_entries) : -1;
 	steer_set_options(skel, config, s->cpu_mask);
 	err = steer_size_maps(skel, config);
 	if (!err)
-		err = steer_share_maps(skel, s->skel, new_flows);
+		err = steer_share_maps(skel, s->skel, new_flows, flows_fd);
 	if (!err)
 		err = steer_bpf__load(skel);
+	if (flows_fd >= 0)
+		close(flows_fd);
 	if (!err && new_flows) {
 		flows = steer_mmap(skel->maps.rps_sock_flow);
 		err = flows ? 0 : -ENOMEM;
 	}
 	if (flows)
-		steer_clear_flows(flows, config->sock_flow_entries);
+		steer_clear_flows(flows, config->sock_flow_entries, s->cpu_mask);
 	if (!err && s->link_fd >= 0)
 		err = bpf_link_update(s->link_fd, bpf_program__fd(skel->progs.steer), NULL);
 	if (err) {
@@ -304,9 +316,12 @@ static int steer_replace(struct steer *s, const struct steer_config *config, boo
 		steer_bpf__destroy(skel);
 		return err;
 	}
+	if (new_flows)
+		steer_build_drop(s);
 	s->skel = skel;
 	s->config.sock_flow_entries = config->sock_flow_entries;
 	s->config.deny = config->deny;
+	s->config.dev_flows = config->dev_flows;
 	s->config.fallback = config->fallback;
 	s->config.bind_rules = config->bind_rules;
 	s->sock_flow = flows ? flows : s->sock_flow;
@@ -394,6 +409,14 @@ int steer_set_target(struct steer *s, uint32_t queue, uint32_t worker, int xsk_f
 	if (!err)
 		s->queue[queue].targets |= 1ull << worker;
 	return err;
+}
+
+int steer_clear_target(struct steer *s, uint32_t queue, uint32_t worker)
+{
+	uint32_t slot = queue * SLUICE_MAX_WORKERS + worker;
+
+	s->queue[queue].targets &= ~(1ull << worker);
+	return bpf_map_delete_elem(bpf_map__fd(s->skel->maps.xsks_map), &slot);
 }
 
 int steer_set_cpu_worker(struct steer *s, uint32_t cpu, uint32_t worker)

@@ -6,12 +6,14 @@
  *           +--------- work left (repoll; at a squeeze: yield first) ---+
  *           v                                                           |
  *   [round: worker_round] --- all complete ---> [spin: worker_spin] ----+
- *           ^                                       | nothing came
- *           +------- frames, or worker_stop -- [sleep in poll(2)]
+ *           ^  ^                                    | nothing came
+ *           |  +---- frames, or worker_stop -- [sleep in poll(2)]
+ *           |                                      |
+ *           +-- worker_release -- [held] <-- worker_hold, before any round
  *
  * Threads: worker_init, worker_add_napi and worker_destroy by the control
- * thread while the worker does not run; worker_start, worker_stop by the
- * control thread; worker_round by the worker's own thread, or, where no thread
+ * thread while the worker does not run; worker_start, worker_stop, worker_hold
+ * and worker_release by the control thread; worker_round by the worker's own thread, or, where no thread
  * was started (tests, replay), by the caller. Counters: stat.h.
  */
 #ifndef SLUICE_ENGINE_WORKER_H
@@ -52,6 +54,18 @@ struct sock;
  */
 #define WORKER_NAP_MS 100
 
+/*
+ * How often a held worker looks whether it is released. Lower takes the CPU from whoever is waited
+ * for, higher lets rings fill.
+ */
+#define WORKER_HOLD_STEP_NS 50000
+
+enum worker_hold {
+	WORKER_RUNS,
+	WORKER_ASKED,	/* to hold still, by the control thread */
+	WORKER_HELD,	/* it does */
+};
+
 /* In the sense of /proc/net/softnet_stat. */
 struct worker_stat {
 	uint64_t processed;
@@ -77,6 +91,7 @@ struct worker {
 	pthread_t thread;
 	bool running;
 	atomic_bool stop;
+	atomic_int hold;		/* enum worker_hold */
 	int kick_fd;			/* eventfd: leave poll(2) */
 };
 
@@ -93,6 +108,17 @@ int worker_add_napi(struct worker *worker, struct source *src, uint16_t queue);
 int worker_start(struct worker *worker);
 /* Ends and joins the thread; packets it has taken are delivered first. */
 void worker_stop(struct worker *worker);
+
+/*
+ * Asks a running worker to take no packets for a while. It delivers what it has in hand
+ * first, for which it waits for locks of lanes. Once worker_held(), its napi instances
+ * are the caller's until worker_release(). It still beats: what its rings hold is not lost to
+ * the kernel meanwhile.
+ */
+void worker_hold(struct worker *worker);
+bool worker_held(const struct worker *worker);
+/* Also of one that is not held yet. */
+void worker_release(struct worker *worker);
 
 /*
  * Polls every instance until all are complete, or the budget or the time is
