@@ -91,7 +91,8 @@ explained()
 	local i said hashes=
 	wanted=0
 	for ((i = 0; i < FLOWS; i++)); do
-		said=$(tb_exec "$TB_B" "$SLUICE" explain udp "$TB_A4:$((1024 + i))" "$TB_B4:$PORT" -j |
+		said=$(tb_exec "$TB_B" "$SLUICE" explain -j udp \
+			"$TB_A4:$((1024 + i))" "$TB_B4:$PORT" |
 			jq -r 'select(.verdict == "redirect_cpu") | "\(.hash) \(.queues[0].cpu)"')
 		[ -n "$said" ] || fail "explain"
 		hashes="$hashes $((${said% *} % 4096))"

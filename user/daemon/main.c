@@ -225,8 +225,8 @@ static void report_cpumap(struct daemon *d)
 	if (dev->info.veth)
 		say("%s", SETTINGS_VETH_WARNING);
 	if (dev->steer.cpumap_blind)
-		say("the kernel allows no tp_btf programs: losses on the way to a CPU are not counted, and "
-		    "flows change their CPU late");
+		say("the kernel allows no tp_btf programs: losses on the way to a CPU are not counted, "
+		    "and flows change their CPU late");
 }
 
 static void report(struct daemon *d)
