@@ -437,7 +437,7 @@ int config_check_default(bool mirror, uint8_t action, char *why, size_t len)
 	if (mirror || action == SLUICE_ACT_PASS || action == SLUICE_ACT_CPUMAP)
 		return 0;
 	if (action == SLUICE_ACT_XSK)
-		snprintf(why, len, "role host cannot have the default xsk: it would take ARP and ssh "
+		snprintf(why, len, "role host cannot have the default xsk: it would take ping and ssh "
 			 "from this host; attach sockets, or use --role mirror");
 	else
 		snprintf(why, len, "role host cannot have the default drop: it would cut this host off; "
