@@ -118,12 +118,14 @@ PARSE_INLINE int parse_is_tag(__be16 proto)
 	return proto == bpf_htons(PARSE_8021Q) || proto == bpf_htons(PARSE_8021AD);
 }
 
-/* Beyond the tags. Of what is too short for them, proto stays that of the tag: no IP. */
+/* Beyond the tags. What is too short for them has no proto. */
 PARSE_INLINE enum sluice_verdict parse_tags(struct parsed *p, const void *end)
 {
 	for (int i = 0; i < PARSE_TAGS && parse_is_tag(p->proto); i++) {
-		if (p->l3 + PARSE_TAG_LEN > end)
+		if (p->l3 + PARSE_TAG_LEN > end) {
+			p->proto = 0;
 			return SLUICE_XDP_PASS_HEADER;
+		}
 		p->proto = parse_16(p->l3 + 2);
 		p->l3 += PARSE_TAG_LEN;
 		p->tags++;
@@ -281,17 +283,20 @@ PARSE_INLINE enum sluice_verdict parse_ip6(struct parsed *p, const void *end, in
 }
 
 /* All of it, for a frame of any length. */
-PARSE_INLINE void parse_frame(struct parsed *p, const void *data, const void *end)
+PARSE_INLINE enum sluice_verdict parse_frame(struct parsed *p, const void *data, const void *end)
 {
+	enum sluice_verdict why;
+
 	*p = (struct parsed){ 0 };
 	if (data + PARSE_ETH_HLEN > end)
-		return;
+		return SLUICE_XDP_PASS_HEADER;
 	parse_eth(p, data);
-	parse_tags(p, end);
+	why = parse_tags(p, end);
 	if (p->proto == bpf_htons(PARSE_IP4))
-		parse_ip4(p, end, 1);
-	else if (p->proto == bpf_htons(PARSE_IP6))
-		parse_ip6(p, end, 1);
+		return parse_ip4(p, end, 1);
+	if (p->proto == bpf_htons(PARSE_IP6))
+		return parse_ip6(p, end, 1);
+	return why == SLUICE_XDP_REDIRECT ? SLUICE_XDP_PASS_PROTO : why;
 }
 
 #endif

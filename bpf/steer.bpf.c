@@ -16,50 +16,20 @@
 #include <sluice/steer.h>
 
 #include "cpu.h"
-#include "deny.h"
+#include "decide.h"
 #include "dev_flow.h"
 #include "flow_key.h"
-#include "hash.h"
 #include "limit.h"
-#include "link.h"
 #include "maps.h"
-#include "parse.h"
 #include "rps.h"
-#include "rule.h"
 
 /* Where a packet goes. */
 struct target {
 	__u32 hash;
-	__u32 action;	/* SLUICE_ACT_XSK or SLUICE_ACT_CPUMAP */
 	__u32 queue;
 	__u32 number;
 	__u32 slot;	/* in xsks_map */
 };
-
-/* Of its own, as the table's addresses would crowd the stack. */
-static __noinline __u32 packet_toeplitz(const struct flow_key *k)
-{
-	return toeplitz_hash(toeplitz_table, k);
-}
-
-static __always_inline __u32 packet_hash(const struct parsed *p, int version, int toeplitz)
-{
-	const void *saddr = p->l3 + (version == 4 ? IP4_SADDR : IP6_SADDR);
-	const void *daddr = p->l3 + (version == 4 ? IP4_DADDR : IP6_DADDR);
-
-	if (toeplitz) {
-		struct flow_key k = { .version = (__u8)version, .ports = p->ports,
-				      .sport = p->sport, .dport = p->dport };
-
-		__builtin_memcpy(&k.saddr, saddr, version == 4 ? 4 : 16);
-		__builtin_memcpy(&k.daddr, daddr, version == 4 ? 4 : 16);
-		return packet_toeplitz(&k);
-	}
-	if (version == 4)
-		return flow_hash4(hash_key[0], hash_key[1], *(const __u32 *)saddr,
-				  *(const __u32 *)daddr, p->sport, p->dport, p->l4_proto);
-	return flow_hash6(hash_key[0], hash_key[1], saddr, daddr, p->sport, p->dport, p->l4_proto);
-}
 
 static __always_inline __u32 next_seq(__u32 *tail)
 {
@@ -163,114 +133,6 @@ static __always_inline enum sluice_verdict aim_cpu(struct xdp_md *ctx, struct ta
 	return SLUICE_XDP_REDIRECT_CPU;
 }
 
-/* Of the program. all: packets that no socket takes may have to be steered, too. */
-struct settings {
-	int all;
-	int mirror;
-	__u32 rules;
-	__u32 fallback;		/* action */
-};
-
-/* What a rule or the default has for a packet that no socket takes; why: it does not. */
-static __always_inline enum sluice_verdict act(struct target *t, const struct parsed *p,
-					       enum sluice_action action, enum sluice_verdict why)
-{
-	t->action = action;
-	switch (action) {
-	case SLUICE_ACT_XSK:
-	case SLUICE_ACT_CPUMAP:
-		return p->version ? SLUICE_XDP_REDIRECT :
-		       why == SLUICE_XDP_PASS_HEADER ? why : SLUICE_XDP_PASS_HASH;
-	case SLUICE_ACT_DROP:
-		return SLUICE_XDP_DROP_RULE;
-	default:
-		return why;
-	}
-}
-
-/* link: why the frame is for no socket, but for its IP header. version: a constant. */
-static __always_inline enum sluice_verdict decide_ip(struct target *t, struct parsed *p,
-						     const void *end, const struct settings *set,
-						     enum sluice_verdict link, int version)
-{
-	enum sluice_verdict why = version == 4 ? parse_ip4(p, end, set->all) :
-						 parse_ip6(p, end, set->all);
-	enum sluice_action action = SLUICE_ACT_NONE;
-
-	if (link != SLUICE_XDP_REDIRECT)
-		why = link;
-	else if (set->rules && p->ports)
-		action = rule_bind(p, version, set->mirror, set->rules);
-	if (action == SLUICE_ACT_NONE) {
-		if (why == SLUICE_XDP_REDIRECT)
-			why = rule_socket(p, version, set->mirror);
-		action = why == SLUICE_XDP_REDIRECT ? SLUICE_ACT_XSK : set->fallback;
-	} else {
-		why = SLUICE_XDP_PASS_RULE;
-	}
-	why = act(t, p, action, why);
-	if (why == SLUICE_XDP_REDIRECT)
-		t->hash = packet_hash(p, version, set->all && hash_toeplitz);
-	return why;
-}
-
-static __always_inline enum sluice_verdict decide_frame(struct target *t, const void *data,
-							const void *end,
-							const struct settings *set)
-{
-	enum sluice_verdict why = SLUICE_XDP_REDIRECT, v;
-	struct parsed p;
-
-	if (unlikely(data + PARSE_ETH_HLEN > end))
-		return SLUICE_XDP_PASS_HEADER;
-	if (!set->mirror && unlikely(!mac_is_ours(data))) {
-		if (!mac_is_group(data) || (!set->all && !deny_families))
-			return SLUICE_XDP_PASS_MAC;
-		why = SLUICE_XDP_PASS_MAC;
-	}
-	parse_eth(&p, data);
-	if (unlikely(parse_is_tag(p.proto))) {
-		v = parse_tags(&p, end);
-		if (!set->mirror && v == SLUICE_XDP_REDIRECT)
-			v = vlan_check(&p, data);
-		if (why == SLUICE_XDP_REDIRECT)
-			why = v;
-	}
-	if (deny_families && deny_frame(&p, end))
-		return SLUICE_XDP_DROP_DENY;
-	if (!set->all && why != SLUICE_XDP_REDIRECT)
-		return why;
-	if (p.proto == bpf_htons(PARSE_IP4))
-		return decide_ip(t, &p, end, set, why, 4);
-	if (p.proto == bpf_htons(PARSE_IP6))
-		return decide_ip(t, &p, end, set, why, 6);
-	return act(t, &p, set->fallback, why == SLUICE_XDP_REDIRECT ? SLUICE_XDP_PASS_PROTO : why);
-}
-
-static __noinline enum sluice_verdict decide_all(struct target *t, const void *data,
-						 const void *end)
-{
-	const struct settings set = { .all = 1, .mirror = role_mirror, .rules = bind_rules,
-				      .fallback = default_action };
-
-	return decide_frame(t, data, end, &set);
-}
-
-/*
- * To the action and the hash. SLUICE_XDP_REDIRECT: there is a target to be found.
- * Two copies, one of which the verifier removes: what only sockets take, with SipHash, is
- * the straight line.
- */
-static __always_inline enum sluice_verdict decide(struct target *t, const void *data,
-						  const void *end)
-{
-	const struct settings sockets = { .fallback = SLUICE_ACT_PASS };
-
-	if (role_mirror || bind_rules || default_action != SLUICE_ACT_PASS || hash_toeplitz)
-		return decide_all(t, data, end);
-	return decide_frame(t, data, end, &sockets);
-}
-
 static __always_inline void count(enum sluice_verdict v)
 {
 	__u32 zero = 0;
@@ -283,17 +145,19 @@ static __always_inline void count(enum sluice_verdict v)
 SEC("xdp")
 int steer(struct xdp_md *ctx)
 {
+	struct decision d;
 	struct target t;
-	enum sluice_verdict v = decide(&t, (const void *)(long)ctx->data,
-				       (const void *)(long)ctx->data_end);
+	enum sluice_verdict v = decide(ctx, &d);
 
-	if (cpumap && v == SLUICE_XDP_REDIRECT && t.action == SLUICE_ACT_CPUMAP) {
-		v = dev_flows ? aim_cpu(ctx, &t, 1) : aim_cpu(ctx, &t, 0);
-		count(v);
-		return v == SLUICE_XDP_REDIRECT_CPU ? XDP_REDIRECT : XDP_PASS;
-	}
-	if (v == SLUICE_XDP_REDIRECT)
+	if (v == SLUICE_XDP_REDIRECT) {
+		t.hash = d.hash;
+		if (cpumap && d.action == SLUICE_ACT_CPUMAP) {
+			v = dev_flows ? aim_cpu(ctx, &t, 1) : aim_cpu(ctx, &t, 0);
+			count(v);
+			return v == SLUICE_XDP_REDIRECT_CPU ? XDP_REDIRECT : XDP_PASS;
+		}
 		v = dev_flows ? aim(ctx, &t, 1) : aim(ctx, &t, 0);
+	}
 	count(v);
 	if (v == SLUICE_XDP_REDIRECT)
 		return (int)bpf_redirect_map(&xsks_map, t.slot, XDP_PASS);

@@ -185,6 +185,8 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	skel->rodata->default_action = o->fallback ? o->fallback : SLUICE_ACT_PASS;
 	skel->rodata->bind_rules = o->rules;
 	skel->rodata->hash_toeplitz = o->toeplitz != NULL;
+	skel->rodata->decide_more = o->mirror || o->rules || o->toeplitz ||
+				    skel->rodata->default_action != SLUICE_ACT_PASS;
 	if (o->toeplitz)
 		toeplitz_fill((void *)skel->rodata->toeplitz_table, o->toeplitz);
 	bpf_map__set_max_entries(skel->maps.rps_map, QUEUES);

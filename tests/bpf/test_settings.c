@@ -49,6 +49,32 @@ static void test_verifier(void **state)
 	}
 }
 
+/* Roles, rules, defaults and the hash, each with everything else on. */
+static void test_verifier_rules(void **state)
+{
+	static const __u8 key[TOEPLITZ_KEY] = { 1 };
+	const struct fixture_opts all = {
+		.sock_flow_mask = SOCK_FLOWS - 1, .cpu_mask = 7, .dev_flows = 1, .half = 2048,
+		.limit_len = 4096, .deny = SLUICE_DENY_4 | SLUICE_DENY_6,
+	};
+
+	(void)state;
+	for (__u32 i = 0; i < 16; i++) {
+		struct fixture_opts o = all;
+		struct cost c;
+
+		o.mirror = i & 1;
+		o.rules = i & 2 ? SLUICE_BIND_ANY | SLUICE_BIND_EXACT : 0;
+		o.fallback = i & 4 ? SLUICE_ACT_PASS : i & 1 ? SLUICE_ACT_XSK : SLUICE_ACT_CPUMAP;
+		o.toeplitz = i & 8 ? key : NULL;
+		c = load(&o);
+		print_message("mirror %u, rules %u, default %u, toeplitz %u: verifier %u, "
+			      "program %u instructions\n", i & 1, i >> 1 & 1, o.fallback, i >> 3,
+			      c.verified, c.xlated);
+		assert_in_range(c.verified, 1, 100000);
+	}
+}
+
 /*
  * Of a part that is off nothing is left but the reading of its setting, an address (two
  * instructions wide) and a load, which the verifier keeps though it knows the value; and the
@@ -74,6 +100,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verifier),
+		cmocka_unit_test(test_verifier_rules),
 		cmocka_unit_test(test_off),
 	};
 

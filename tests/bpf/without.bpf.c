@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
 /*
- * The XDP program as if rps_dev_flow, flow_key, the limits, rules, roles, Toeplitz and CPUMAP had never
- * been there.
+ * The XDP program as if rps_dev_flow, flow_key, the limits, rules, roles, Toeplitz and CPUMAP had
+ * never been there.
  */
 #include "maps.h"
 
@@ -9,9 +9,6 @@
 #define backlog_half 0
 #define flow_keys 0
 #define cpumap 0
-#define role_mirror 0
-#define bind_rules 0
-#define default_action SLUICE_ACT_PASS
-#define hash_toeplitz 0
+#define decide_more 0
 
 #include "../../bpf/steer.bpf.c"

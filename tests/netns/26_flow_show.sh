@@ -112,6 +112,16 @@ grep -q '^7 more flows' <<<"$text" || fail "no note: $text"
 equal "rows" "$(grep -c '^udp ' <<<"$text")" 5
 grep -q 'entries used' <<<"$text" || fail "no summary: $text"
 equal "entries of CPU 1" "$(flows | jq '.cpus[] | select(.cpu == 1) | .entries')" 8
+# What goes to the kernel's stack has flows, too.
+tb_exec "$TB_B" "$SLUICE" rule add bind udp 7010 action cpumap -i "$TB_BDEV" || fail "rule"
+tb_exec "$TB_A" "$SLUICE" gen -i "$TB_ADEV" --dst "$TB_B4" --dmac "$TB_BMAC" --sport 23000 \
+	--dport 7010 --flows 5 --count 50 --rate 1000 --cpus 0 -j >"$TB_DIR/gen.out" || fail "gen"
+equal "flows to the kernel" "$(flows dport 7010 | jq -c '[.flows[] |
+	[.sport, .queue, .cpu < 2, has("worker"), .last_qtail > 0]] | unique')" \
+	"$(jq -nc '[range(23000; 23005) | [., 0, true, false, true]]')"
+tb_exec "$TB_B" "$SLUICE" flow show dport 7010 -i "$TB_BDEV" | grep -cE '^udp .* cpu [01] ' |
+	grep -qx 5 || fail "targets: $(tb_exec "$TB_B" "$SLUICE" flow show dport 7010 -i "$TB_BDEV")"
+
 tb_exec "$TB_B" setpriv --reuid 65534 --regid 65534 --clear-groups "$SLUICE" flow -i "$TB_BDEV" \
 	>"$TB_DIR/said" 2>&1 && fail "flows are shown to anyone"
 grep -q 'only root' "$TB_DIR/said" || fail "an ordinary user is told $(cat "$TB_DIR/said")"

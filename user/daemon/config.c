@@ -111,8 +111,8 @@ static int set_arfs_queues(struct config *cfg, const struct option_row *row, con
 		if (!*end)
 			return 0;
 	}
-	snprintf(why, len, "--%s %s: expected a list such as 0:0,4:1, CPUs below %u and rx queues below %u, "
-		 "each CPU once", row->name, arg, SLUICE_MAX_CPUS, SLUICE_MAX_QUEUES);
+	snprintf(why, len, "--%s %s: expected a list such as 0:0,4:1, CPUs below %u and rx queues "
+		 "below %u, each CPU once", row->name, arg, SLUICE_MAX_CPUS, SLUICE_MAX_QUEUES);
 	return -EINVAL;
 }
 

@@ -151,6 +151,8 @@ static void steer_set_options(struct steer_bpf *skel, const struct steer_config 
 	skel->rodata->default_action = config->fallback ? config->fallback : SLUICE_ACT_PASS;
 	skel->rodata->bind_rules = config->bind_rules;
 	skel->rodata->hash_toeplitz = config->rss_key != NULL;
+	skel->rodata->decide_more = config->mirror || config->bind_rules || config->rss_key ||
+				    skel->rodata->default_action != SLUICE_ACT_PASS;
 	if (config->rss_key)
 		toeplitz_fill((toeplitz_nibble *)skel->rodata->toeplitz_table, config->rss_key);
 }
