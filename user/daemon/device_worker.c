@@ -358,6 +358,8 @@ static void leave_by_force(struct device *dev)
 	uint64_t bit = 1ull << dev->leave.worker, others = dev->workers & ~bit;
 
 	dev->gone.torn_off++;
+	/* Where that fails, it takes longer. */
+	worker_unpin(leaver(dev));
 	if (!hold(dev, dev->workers))
 		dev->leave.late = true;
 	for (uint32_t i = 0; i < dev->nr_queues; i++) {

@@ -307,6 +307,17 @@ void worker_stop(struct worker *worker)
 	worker->running = false;
 }
 
+int worker_unpin(struct worker *worker)
+{
+	cpu_set_t set;
+
+	if (!worker->running)
+		return -ESRCH;
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	return -pthread_setaffinity_np(worker->thread, sizeof(set), &set);
+}
+
 void worker_hold(struct worker *worker)
 {
 	atomic_store_explicit(&worker->hold, WORKER_ASKED, memory_order_relaxed);

@@ -106,6 +106,11 @@ int worker_add_napi(struct worker *worker, struct source *src, uint16_t queue);
 
 /* Starts the thread on its CPU. -errno of pthread_create(3); -EINVAL: no such CPU for us. */
 int worker_start(struct worker *worker);
+/*
+ * Lets the thread run on any CPU of the caller's from now on: for a worker that is to end soon, and
+ * whose own CPU has no time for it. -errno: it stays.
+ */
+int worker_unpin(struct worker *worker);
 /* Ends and joins the thread; packets it has taken are delivered first. */
 void worker_stop(struct worker *worker);
 
