@@ -195,7 +195,8 @@ int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *
 	msg->id = QUERY_ID;
 	err = send(sock, msg, sizeof(*msg), MSG_NOSIGNAL) < 0 ? -errno : receive(sock, msg, &fd);
 	if (!err && msg->type == SLUICE_CTL_REFUSED) {
-		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT, msg->u.refused.text);
+		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT,
+			  msg->u.refused.text);
 		close(sock);
 		return -1;
 	}

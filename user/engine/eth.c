@@ -21,7 +21,10 @@ static uint16_t load_be16(const uint8_t *p)
 	return ntohs(v);
 }
 
-/* Strips the tag at pkt->data. False when no device owns it; VID 0 is a priority tag of the device itself. */
+/*
+ * Strips the tag at pkt->data. False when no device owns it; VID 0 is a priority tag of
+ * the device itself.
+ */
 static bool vlan_untag(const struct engine *engine, struct pkt *pkt)
 {
 	uint16_t vid = load_be16(pkt->data) & VLAN_VID_MASK;
