@@ -96,6 +96,7 @@ struct sluice_rec {
 };
 
 #define SLUICE_REC_SPACE(len) \
-	(((__u32)sizeof(struct sluice_rec) + (__u32)(len) + SLUICE_REC_ALIGN - 1) & ~(SLUICE_REC_ALIGN - 1))
+	(((__u32)sizeof(struct sluice_rec) + (__u32)(len) + SLUICE_REC_ALIGN - 1) & \
+	 ~(SLUICE_REC_ALIGN - 1))
 
 #endif

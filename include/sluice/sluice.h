@@ -54,19 +54,19 @@ int sluice_client_open(struct sluice_client **c, const char *dev);
 void sluice_client_close(struct sluice_client *c);
 
 /* sluice_opts.flags */
-#define SLUICE_REQUIRE 0x1u	/* fail where the socket cannot be accelerated, instead of falling back */
+#define SLUICE_REQUIRE 0x1u	/* fail where the socket cannot be accelerated: no falling back */
 
 struct sluice_opts {
 	struct sluice_client *client;	/* NULL: a connection of its own */
 	const char *dev;		/* with client == NULL: as in sluice_client_open() */
-	uint32_t lane_bytes;		/* ring size, a power of two in [256 KiB, 64 MiB]; 0: 2 MiB */
+	uint32_t lane_bytes;		/* ring, a power of two in [256 KiB, 64 MiB]; 0: 2 MiB */
 	uint32_t flags;
 };
 
 /* Where datagrams come from now. */
 enum sluice_path {
 	SLUICE_PATH_KERNEL = 0,	/* kernel socket only; sluice_reason() says why */
-	SLUICE_PATH_WAITING,	/* attached; waits for the other members of its SO_REUSEPORT group */
+	SLUICE_PATH_WAITING,	/* attached; waits for the rest of its SO_REUSEPORT group */
 	SLUICE_PATH_LANE,	/* accelerated */
 };
 
@@ -76,8 +76,9 @@ enum sluice_path {
  * SLUICE_REQUIRE is given; then: what sluice_client_open() returns; -EPERM /
  * -EADDRINUSE / -EOPNOTSUPP / -EADDRNOTAVAIL / -EDESTADDRREQ (not bound) /
  * -EALREADY refused by the daemon; -ETIMEDOUT (5 s) / -ECONNRESET / -ENOTCONN /
- * -EPROTO the daemon went, or speaks another version. Always: -EBADF, -ENOTSOCK, -EPROTOTYPE (not a UDP socket),
- * -EINVAL (lane_bytes), -ENOMEM. On failure *s is untouched.
+ * -EPROTO the daemon went, or speaks another version. Always: -EBADF, -ENOTSOCK,
+ * -EPROTOTYPE (not a UDP socket), -EINVAL (lane_bytes), -ENOMEM. On failure *s is
+ * untouched.
  */
 int sluice_attach(struct sluice_sock **s, int fd, const struct sluice_opts *opts);
 /*
@@ -86,7 +87,10 @@ int sluice_attach(struct sluice_sock **s, int fd, const struct sluice_opts *opts
  * NULL is allowed.
  */
 void sluice_detach(struct sluice_sock *s);
-/* Asks the daemon to feed the kernel socket again; what is in the lane stays readable. 0 or -errno. */
+/*
+ * Asks the daemon to feed the kernel socket again; what is in the lane stays readable. 0
+ * or -errno.
+ */
 int sluice_stop(struct sluice_sock *s);
 
 enum sluice_path sluice_path(const struct sluice_sock *s);
@@ -130,7 +134,10 @@ struct sluice_view {
  * sluice_release().
  */
 int sluice_peek(struct sluice_sock *s, struct sluice_view *views, unsigned int n);
-/* Consumes the first n of the views of the last sluice_peek(); the others are offered again. 0; -EINVAL: n too large. */
+/*
+ * Consumes the first n of the views of the last sluice_peek(); the others are offered
+ * again. 0; -EINVAL: n too large.
+ */
 int sluice_release(struct sluice_sock *s, unsigned int n);
 
 /*

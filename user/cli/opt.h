@@ -36,7 +36,7 @@ struct opt_words {
 struct command {
 	const char *name;
 	const char *verb;	/* optional second word; NULL: none */
-	bool takes_words;	/* any words, into the struct opt_words at offset words; no verb then */
+	bool takes_words;	/* any words, into the struct opt_words at words; no verb then */
 	size_t words;
 	const char *summary;
 	const char *args;	/* what --help shows after the name */

@@ -205,7 +205,8 @@ int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl
 	msg->id = QUERY_ID;
 	err = send(sock, msg, sizeof(*msg), MSG_NOSIGNAL) < 0 ? -errno : receive(sock, msg, &fd);
 	if (!err && msg->type == SLUICE_CTL_REFUSED) {
-		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT, msg->u.refused.text);
+		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT,
+			  msg->u.refused.text);
 		return -1;
 	}
 	if (!err && (msg->type == SLUICE_CTL_ANSWER) != !!doc)

@@ -9,7 +9,10 @@
 
 #include <stddef.h>
 
-/* One sentence that names what is active, or "". Where the kernel does not tell, it counts as not active. */
+/*
+ * One sentence that names what is active, or "". Where the kernel does not tell, it counts
+ * as not active.
+ */
 void bypass_describe(char *text, size_t len);
 
 #endif

@@ -57,7 +57,10 @@ static bool overlaps(const struct device *dev, const struct udp_key *mine,
 		bool family = (judge_takes_v4(mine) && judge_takes_v4(other)) ||
 			      (judge_takes_v6(mine) && judge_takes_v6(other));
 
-		/* The kernel prefers the more specific socket, and one that is not connected takes everything. */
+		/*
+		 * The kernel prefers the more specific socket, and one that is not
+		 * connected takes everything.
+		 */
 		if (!addr_is_any(&mine->local) && !mine->peer_port)
 			return false;
 		return family;
@@ -118,10 +121,10 @@ static void judge_against(const struct ports *ports, struct attached *a,
 	if (a->reuseport && other->uid == a->uid && addr_equal(&key.local, &a->key.local) &&
 	    key.ipv6 == a->key.ipv6 && key.ifindex == a->key.ifindex)
 		judge_refuse(a, SLUICE_LANE_WAITING, 0,
-			     "waits until the other sockets of its SO_REUSEPORT group are attached");
+			     "waits until the rest of its SO_REUSEPORT group is attached");
 	else
 		judge_refuse(a, SLUICE_LANE_WITHDRAWN, -EADDRINUSE,
-			     "another socket that is not attached shares the port (see 'ss -ulpn')");
+			     "a socket that is not attached shares the port (see 'ss -ulpn')");
 }
 
 void judge_socks(const struct ports *ports, struct attached *first, const struct diag_sock *list,

@@ -53,7 +53,8 @@ int lanemem_init(struct lanemem *mem)
 	if (err >= 0)
 		err = mem->ctl_fd = lanemem_file("sluice-control", CTL_BYTES);
 	if (err >= 0) {
-		mem->ctl = mmap(NULL, CTL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, mem->ctl_fd, 0);
+		mem->ctl = mmap(NULL, CTL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, mem->ctl_fd,
+				0);
 		if (mem->ctl == MAP_FAILED)
 			err = -ENOMEM;
 	}
@@ -103,8 +104,8 @@ static int lanemem_map(struct lanemem *mem, struct lanemem_slot *s)
 	/* Pages now, not at the first packet: a fault that finds no memory would be a SIGBUS. */
 	if (fallocate(mem->data_fd, 0, (off_t)s->offset, (off_t)s->bytes))
 		return -errno;
-	s->head = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, mem->data_fd,
-		       (off_t)s->offset);
+	s->head = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		       mem->data_fd, (off_t)s->offset);
 	return s->head == MAP_FAILED ? -ENOMEM : 0;
 }
 
@@ -124,8 +125,8 @@ int lanemem_alloc(struct lanemem *mem, uint32_t ring_bytes)
 	new.offset = (uint64_t)at;
 	err = lanemem_map(mem, &new);
 	if (err) {
-		fallocate(mem->data_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)new.offset,
-			  (off_t)new.bytes);
+		fallocate(mem->data_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)new.offset, (off_t)new.bytes);
 		return err;
 	}
 	mem->slot[i] = new;
@@ -142,7 +143,8 @@ void lanemem_free(struct lanemem *mem, uint32_t slot)
 	if (!s->bytes)
 		return;
 	munmap(s->head, s->bytes);
-	fallocate(mem->data_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)s->offset, (off_t)s->bytes);
+	fallocate(mem->data_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)s->offset,
+		  (off_t)s->bytes);
 	mem->used -= s->bytes;
 	*s = (struct lanemem_slot){ 0 };
 }

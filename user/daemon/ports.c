@@ -22,7 +22,7 @@ struct port {
 	struct attached *first;
 	struct exact *exact;
 	unsigned int nr_exact;
-	uint64_t judged;		/* signature of the kernel's sockets at the last judgement */
+	uint64_t judged;		/* signature of the kernel's sockets, last time */
 	uint64_t seen;			/* the same, while ports_check() reads them */
 	unsigned int active;		/* sockets in the engine's table */
 	unsigned int shut;		/* checks in a row that found the gate shut nevertheless */
@@ -43,7 +43,10 @@ static uint64_t mix(uint64_t h, uint64_t word)
 	return h ^ h >> 32;
 }
 
-/* Of everything about a socket that a judgement depends on. Added up over the sockets of a port, in any order. */
+/*
+ * Of everything about a socket that a judgement depends on. Added up over the sockets of a
+ * port, in any order.
+ */
 static uint64_t signature(const struct diag_sock *d)
 {
 	uint64_t h = mix(1, d->cookie);
@@ -81,7 +84,8 @@ static void plan_add(struct plan *plan, struct port *port, struct attached *a)
 }
 
 /* Entries in the kernel's order: among equals the first one wins, as there. */
-static void plan_make(struct plan *plan, struct port *port, const struct diag_sock *list, unsigned int n)
+static void plan_make(struct plan *plan, struct port *port, const struct diag_sock *list,
+		      unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
 		struct attached *a = judge_find(port->first, list[i].cookie);
@@ -138,9 +142,13 @@ static bool exact_differs(const struct port *port, const struct plan *plan)
 	return port->nr_exact != plan->nr_exact;
 }
 
-/* leaver: an attached socket that is not in the plan because it is being removed, or NULL. gen: read before the kernel was asked. */
-static void put_into_effect(struct ports *ports, uint16_t number, struct port *port, struct plan *plan,
-			    const struct attached *leaver, uint32_t gen)
+/*
+ * leaver: an attached socket that is not in the plan because it is being removed, or NULL.
+ * gen: read before the kernel was asked.
+ */
+static void put_into_effect(struct ports *ports, uint16_t number, struct port *port,
+			    struct plan *plan, const struct attached *leaver,
+			    uint32_t gen)
 {
 	struct sluice_port *gate = &ports->dev->steer.port[number];
 	bool out = leaver && leaver->installed;
@@ -166,7 +174,8 @@ static void put_into_effect(struct ports *ports, uint16_t number, struct port *p
 	gate->action = SLUICE_ACT_XSK;
 	if (plan->flags & SLUICE_PORT_ANY && !gate->counter)
 		gate->counter = (uint16_t)steer_counter_get(&ports->dev->steer, 2);
-	__atomic_store_n(&gate->flags, plan->flags | (port->first ? SLUICE_PORT_WATCH : 0), __ATOMIC_RELEASE);
+	__atomic_store_n(&gate->flags, plan->flags | (port->first ? SLUICE_PORT_WATCH : 0),
+			 __ATOMIC_RELEASE);
 	__atomic_store_n(&gate->open, plan->nr ? gen : 0, __ATOMIC_RELEASE);
 }
 
@@ -211,7 +220,10 @@ static void judge(struct ports *ports, uint16_t number, const struct attached *l
 	uint32_t gen;
 	int n;
 
-	/* The guard must act from here on: what it reports after gen was read keeps the gate shut. */
+	/*
+	 * The guard must act from here on: what it reports after gen was read keeps the
+	 * gate shut.
+	 */
 	__atomic_fetch_or(&gate->flags, SLUICE_PORT_WATCH, __ATOMIC_SEQ_CST);
 	gen = __atomic_load_n(&gate->gen, __ATOMIC_SEQ_CST);
 	port->shut = 0;
@@ -334,7 +346,8 @@ static bool needs_judgement(struct ports *ports, uint16_t number)
 	const struct sluice_port *gate = &ports->dev->steer.port[number];
 	struct port *port = ports->port[number];
 	bool shut = port->active &&
-		    __atomic_load_n(&gate->open, __ATOMIC_RELAXED) != __atomic_load_n(&gate->gen, __ATOMIC_RELAXED);
+		    __atomic_load_n(&gate->open, __ATOMIC_RELAXED) !=
+			    __atomic_load_n(&gate->gen, __ATOMIC_RELAXED);
 
 	port->shut = shut ? port->shut + 1 : 0;
 	return port->seen != port->judged || port->shut >= 2;
@@ -387,7 +400,8 @@ void ports_local_del(struct ports *ports, const struct sluice_addr *addr)
 
 struct attached *ports_find(const struct ports *ports, uint16_t port, uint64_t cookie)
 {
-	struct attached *a = ports->port[port] ? judge_find(ports->port[port]->first, cookie) : NULL;
+	struct attached *a =
+		ports->port[port] ? judge_find(ports->port[port]->first, cookie) : NULL;
 
 	return a && a->state != SLUICE_LANE_GONE ? a : NULL;
 }

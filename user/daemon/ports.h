@@ -66,7 +66,10 @@ struct ports {
 
 /* -errno of diag_open(). From here on addresses may be added. */
 int ports_init(struct ports *ports);
-/* dev must outlive ports. Hands it the addresses; from here on sockets may be attached. -errno of bpf(2). */
+/*
+ * dev must outlive ports. Hands it the addresses; from here on sockets may be attached.
+ * -errno of bpf(2).
+ */
 int ports_start(struct ports *ports, struct device *dev);
 /* Everything must have been detached. */
 void ports_destroy(struct ports *ports);

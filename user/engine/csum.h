@@ -55,7 +55,10 @@ static inline uint16_t csum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-/* The pseudo-header of RFC 768 / RFC 8200 8.1; len in bytes, host order. IPv4 addresses are the mapped ones. */
+/*
+ * The pseudo-header of RFC 768 / RFC 8200 8.1; len in bytes, host order. IPv4 addresses
+ * are the mapped ones.
+ */
 static inline uint64_t csum_pseudo(const struct sluice_addr *saddr, const struct sluice_addr *daddr,
 				   int version, uint8_t proto, uint32_t len)
 {

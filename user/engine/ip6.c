@@ -8,7 +8,8 @@
 
 static bool ip6_is_extension(uint8_t nexthdr)
 {
-	return nexthdr == IPPROTO_HOPOPTS || nexthdr == IPPROTO_ROUTING || nexthdr == IPPROTO_DSTOPTS;
+	return nexthdr == IPPROTO_HOPOPTS || nexthdr == IPPROTO_ROUTING ||
+	       nexthdr == IPPROTO_DSTOPTS;
 }
 
 void ip6_rcv(struct worker *worker, struct pkt *pkt)
@@ -23,7 +24,8 @@ void ip6_rcv(struct worker *worker, struct pkt *pkt)
 	memcpy(&ip, pkt->data, sizeof(ip));
 	flow = ntohl(ip.ip6_flow);
 	/* ::ffff:a.b.c.d means an IPv4 address in every table here; on the wire it is nobody's. */
-	if (flow >> 28 != 6 || IN6_IS_ADDR_V4MAPPED(&ip.ip6_src) || IN6_IS_ADDR_V4MAPPED(&ip.ip6_dst)) {
+	if (flow >> 28 != 6 || IN6_IS_ADDR_V4MAPPED(&ip.ip6_src) ||
+	    IN6_IS_ADDR_V4MAPPED(&ip.ip6_dst)) {
 		pkt_drop(pkt, SLUICE_DROP_IP_HEADER);
 		return;
 	}

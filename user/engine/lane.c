@@ -8,8 +8,8 @@
 
 #include "engine/stat.h"
 
-int lane_init(struct lane *lane, void *head, struct sluice_lane_ctl *ctl, uint32_t size, int wake_fd,
-	      const struct rfs *rfs)
+int lane_init(struct lane *lane, void *head, struct sluice_lane_ctl *ctl, uint32_t size,
+	      int wake_fd, const struct rfs *rfs)
 {
 	if (size < SLUICE_LANE_MIN || size > SLUICE_LANE_MAX || (size & (size - 1)))
 		return -EINVAL;
@@ -56,7 +56,10 @@ static void lane_record_flows(struct lane *lane)
 	}
 }
 
-/* Takes the client's position and what it says of itself. False, and the lane is broken, when it cannot be true. */
+/*
+ * Takes the client's position and what it says of itself. False, and the lane is broken,
+ * when it cannot be true.
+ */
 static bool lane_update_consumer(struct lane *lane)
 {
 	/* (D) pairs with (C): the client has read all that lies before it. */

@@ -52,8 +52,8 @@ struct lane {
  * by the ring of size bytes. size must be a power of two in
  * [SLUICE_LANE_MIN, SLUICE_LANE_MAX]: else -EINVAL. -ENOMEM.
  */
-int lane_init(struct lane *lane, void *head, struct sluice_lane_ctl *ctl, uint32_t size, int wake_fd,
-	      const struct rfs *rfs);
+int lane_init(struct lane *lane, void *head, struct sluice_lane_ctl *ctl, uint32_t size,
+	      int wake_fd, const struct rfs *rfs);
 void lane_destroy(struct lane *lane);
 
 static inline bool lane_trylock(struct lane *lane)

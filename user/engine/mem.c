@@ -36,7 +36,10 @@ static void mem_recycle(struct source *src, const uint64_t *frame, unsigned int 
 	struct mem_source *mem = mem_of(src);
 
 	for (unsigned int i = 0; i < n; i++) {
-		/* Given back twice, or never handed out: a defect of the engine that must not stay unseen. */
+		/*
+		 * Given back twice, or never handed out: a defect of the engine that must
+		 * not stay unseen.
+		 */
 		if (frame[i] >= mem->frames || !mem->out[frame[i]])
 			abort();
 		mem->out[frame[i]] = false;

@@ -83,7 +83,10 @@ struct pkt_pool {
 int pkt_pool_init(struct pkt_pool *pool, unsigned int size);
 void pkt_pool_destroy(struct pkt_pool *pool);
 
-/* NULL when all are in use. Fields but the four pointers, napi and frame are for the stages to set. */
+/*
+ * NULL when all are in use. Fields but the four pointers, napi and frame are for the
+ * stages to set.
+ */
 static inline struct pkt *pkt_get(struct pkt_pool *pool)
 {
 	return pool->nr_free ? pool->free[--pool->nr_free] : NULL;

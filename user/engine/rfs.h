@@ -13,7 +13,7 @@
 struct rfs {
 	uint32_t *sock_flow;	/* the mmapped map; NULL: RFS is off */
 	uint32_t mask;		/* entries - 1 */
-	uint32_t cpu_mask;	/* Linux's rps_cpu_mask: a power of two above the highest CPU, - 1 */
+	uint32_t cpu_mask;	/* Linux's rps_cpu_mask: a power of two above any CPU, - 1 */
 };
 
 /*

@@ -69,7 +69,8 @@ static void sock_report_broken(struct worker *worker)
 	uint64_t one = 1;
 
 	/* An eventfd that is already signalled needs no second signal. */
-	if (worker->engine->broken_fd >= 0 && write(worker->engine->broken_fd, &one, sizeof(one)) < 0)
+	if (worker->engine->broken_fd >= 0 &&
+	    write(worker->engine->broken_fd, &one, sizeof(one)) < 0)
 		return;
 }
 

@@ -34,7 +34,7 @@ struct udp_key {
 struct udp_entry {
 	struct udp_key key;
 	struct sock *sk;
-	uint32_t group;		/* members of one SO_REUSEPORT group have the same number; 0: none */
+	uint32_t group;		/* the same for members of one SO_REUSEPORT group; 0: none */
 };
 
 struct udp_port {
@@ -51,11 +51,15 @@ struct udp_table {
  * old entries may be in use until the caller's next synchronize_rcu(), after
  * which they are freed here: returns when that has happened. Control thread.
  */
-int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry, unsigned int nr);
+int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry,
+		  unsigned int nr);
 /* No worker may run any more. */
 void udp_table_destroy(struct udp_table *table);
 
-/* The socket that Linux would choose among these, or NULL. Reader side. pkt: version, addresses, ports, ifindex, hash. */
+/*
+ * The socket that Linux would choose among these, or NULL. Reader side. pkt: version,
+ * addresses, ports, ifindex, hash.
+ */
 struct sock *udp_lookup(const struct udp_table *table, const struct pkt *pkt);
 
 /* Consumes pkt, whose data is at the UDP header, tail at the end of the IP payload. */

@@ -58,7 +58,8 @@ int umem_init(struct umem *umem, uint32_t frames, uint32_t frame_size, uint32_t 
 		umem->area = NULL;
 	if (!umem->pool || !umem->area)
 		return -ENOMEM;
-	err = xsk_umem__create(&umem->umem, umem->area, umem->size, &umem->fill, &umem->comp, &config);
+	err = xsk_umem__create(&umem->umem, umem->area, umem->size, &umem->fill, &umem->comp,
+			       &config);
 	if (err)
 		return err;
 	while (umem->nr_pool < frames) {
