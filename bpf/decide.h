@@ -52,7 +52,7 @@ static __always_inline enum sluice_verdict socket_ip(struct decision *d, struct 
 }
 
 static __always_inline enum sluice_verdict decide_socket(struct decision *d, const void *data,
-							 const void *end)
+							 const void *end, __u32 deny)
 {
 	enum sluice_verdict why = SLUICE_XDP_REDIRECT;
 	struct parsed p;
@@ -60,14 +60,14 @@ static __always_inline enum sluice_verdict decide_socket(struct decision *d, con
 	if (unlikely(data + PARSE_ETH_HLEN > end))
 		return SLUICE_XDP_PASS_HEADER;
 	if (unlikely(!mac_is_ours(data))) {
-		if (!mac_is_group(data) || !deny_families)
+		if (!mac_is_group(data) || !deny)
 			return SLUICE_XDP_PASS_MAC;
 		why = SLUICE_XDP_PASS_MAC;
 	}
 	parse_eth(&p, data);
 	if (unlikely(parse_is_tag(p.proto)))
 		why = link_check(why, &p, data, parse_tags(&p, end));
-	if (deny_families && deny_frame(&p, end))
+	if (deny && deny_frame(&p, end))
 		return SLUICE_XDP_DROP_DENY;
 	if (why != SLUICE_XDP_REDIRECT)
 		return why;
@@ -190,15 +190,17 @@ static __noinline __u64 decide_all(struct xdp_md *ctx)
 }
 
 /* SLUICE_XDP_REDIRECT: to be steered, as *d says; else what becomes of the packet. */
-static __always_inline enum sluice_verdict decide(struct xdp_md *ctx, struct decision *d)
+static __always_inline enum sluice_verdict decide(struct xdp_md *ctx, struct decision *d,
+						  int plain)
 {
-	if (decide_more) {
+	if (!plain && decide_more) {
 		__u64 all = decide_all(ctx);
 
 		*d = (struct decision){ (__u32)(all >> 32), (__u8)(all >> 8) };
 		return (__u8)all < SLUICE_XDP_VERDICTS ? (__u8)all : SLUICE_XDP_PASS_HEADER;
 	}
-	return decide_socket(d, (const void *)(long)ctx->data, (const void *)(long)ctx->data_end);
+	return decide_socket(d, (const void *)(long)ctx->data, (const void *)(long)ctx->data_end,
+			     plain ? 0 : deny_families);
 }
 
 #endif

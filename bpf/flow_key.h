@@ -63,7 +63,7 @@ static __noinline int flow_key_note(struct xdp_md *ctx, __u32 hash)
 static __always_inline void flow_key_see(struct xdp_md *ctx, const struct sluice_dev_flow *flow,
 					 __u32 hash)
 {
-	if (flow_keys && unlikely(flow->hash != hash))
+	if (unlikely(flow->hash != hash))
 		flow_key_note(ctx, hash);
 }
 

@@ -31,9 +31,9 @@ struct target {
 	__u32 slot;	/* in xsks_map */
 };
 
-static __always_inline __u32 next_seq(__u32 *tail)
+static __always_inline __u32 next_seq(__u32 *tail, int plain)
 {
-	if (generic_mode)
+	if (!plain && generic_mode)
 		return __sync_fetch_and_add(tail, 1) + 1;
 	return ++*tail;
 }
@@ -70,7 +70,7 @@ static __always_inline void write_meta(struct xdp_md *ctx, const struct target *
  * with_flows is a constant at each call: two copies, one of which the verifier removes.
  */
 static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target *t,
-					       int with_flows)
+					       int with_flows, int plain)
 {
 	__u32 queue = ctx->rx_queue_index, seq;
 	struct dev_flow_view at = {};
@@ -93,13 +93,14 @@ static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target
 	tails = bpf_map_lookup_elem(&flow_tail, &queue);
 	if (!tails)
 		return SLUICE_XDP_PASS_TARGET;
-	if (backlog_half)
-		v = limit_check(queue, to.worker, t->hash, tails->worker[to.worker]);
+	if (plain || backlog_half)
+		v = limit_check(queue, to.worker, t->hash, tails->worker[to.worker], plain);
 	if (v != SLUICE_XDP_REDIRECT)
 		return v;
-	seq = next_seq(&tails->worker[to.worker]);
+	seq = next_seq(&tails->worker[to.worker], plain);
 	if (at.flow) {
-		flow_key_see(ctx, at.flow, t->hash);
+		if (plain || flow_keys)
+			flow_key_see(ctx, at.flow, t->hash);
 		dev_flow_record(at.flow, t->hash, &to, seq);
 	}
 	write_meta(ctx, t, seq);
@@ -124,9 +125,10 @@ static __always_inline enum sluice_verdict aim_cpu(struct xdp_md *ctx, struct ta
 		return SLUICE_XDP_PASS_TARGET;
 	t->queue = queue;
 	t->number = SLUICE_TARGET_CPU + cpu;
-	seq = next_seq(&tails->cpu[cpu]);
+	seq = next_seq(&tails->cpu[cpu], 0);
 	if (at.flow) {
-		flow_key_see(ctx, at.flow, t->hash);
+		if (flow_keys)
+			flow_key_see(ctx, at.flow, t->hash);
 		cpu_flow_record(at.flow, t->hash, cpu, seq);
 	}
 	write_meta(ctx, t, seq);
@@ -142,21 +144,27 @@ static __always_inline void count(enum sluice_verdict v)
 		st->verdict[v]++;
 }
 
-SEC("xdp")
-int steer(struct xdp_md *ctx)
+/* To what the program returns: the redirect has been made. */
+static __always_inline int finish_cpu(struct xdp_md *ctx, struct target *t)
+{
+	enum sluice_verdict v = dev_flows ? aim_cpu(ctx, t, 1) : aim_cpu(ctx, t, 0);
+
+	count(v);
+	return v == SLUICE_XDP_REDIRECT_CPU ? XDP_REDIRECT : XDP_PASS;
+}
+
+/* plain is a constant at each call. */
+static __always_inline int steer_packet(struct xdp_md *ctx, int plain)
 {
 	struct decision d;
 	struct target t;
-	enum sluice_verdict v = decide(ctx, &d);
+	enum sluice_verdict v = decide(ctx, &d, plain);
 
 	if (v == SLUICE_XDP_REDIRECT) {
 		t.hash = d.hash;
-		if (cpumap && d.action == SLUICE_ACT_CPUMAP) {
-			v = dev_flows ? aim_cpu(ctx, &t, 1) : aim_cpu(ctx, &t, 0);
-			count(v);
-			return v == SLUICE_XDP_REDIRECT_CPU ? XDP_REDIRECT : XDP_PASS;
-		}
-		v = dev_flows ? aim(ctx, &t, 1) : aim(ctx, &t, 0);
+		if (!plain && cpumap && d.action == SLUICE_ACT_CPUMAP)
+			return finish_cpu(ctx, &t);
+		v = plain || dev_flows ? aim(ctx, &t, 1, plain) : aim(ctx, &t, 0, plain);
 	}
 	count(v);
 	if (v == SLUICE_XDP_REDIRECT)
@@ -165,6 +173,23 @@ int steer(struct xdp_md *ctx)
 	    v == SLUICE_XDP_DROP_RULE)
 		return XDP_DROP;
 	return XDP_PASS;
+}
+
+/* Whatever the settings ask for. */
+SEC("xdp")
+int steer(struct xdp_md *ctx)
+{
+	return steer_packet(ctx, 0);
+}
+
+/*
+ * The settings that few change as they are by default, when compiled: the verifier removes
+ * what a setting switches off, but not the reading of it, so here it costs nothing at all.
+ */
+SEC("xdp")
+int steer_plain(struct xdp_md *ctx)
+{
+	return steer_packet(ctx, 1);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

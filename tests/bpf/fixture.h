@@ -164,6 +164,13 @@ static inline int group_teardown(void **state)
 	return 0;
 }
 
+/* The daemon loads steer_plain for these. */
+static inline int opts_plain(const struct fixture_opts *o)
+{
+	return o->dev_flows && o->flow_keys && o->half && !o->generic && !o->limit_len && !o->deny &&
+	       !o->cpumap && !o->mirror && !o->fallback && !o->rules && !o->toeplitz;
+}
+
 static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 {
 	struct steer_bpf *skel = f->skel = steer_bpf__open();
@@ -207,7 +214,7 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	bpf_map__set_max_entries(skel->maps.local_addr, 64);
 	assert_int_equal(steer_bpf__load(skel), 0);
 	memcpy(skel->bss->dev_mac, own_mac, sizeof(own_mac));
-	f->prog = bpf_program__fd(skel->progs.steer);
+	f->prog = bpf_program__fd(opts_plain(o) ? skel->progs.steer_plain : skel->progs.steer);
 }
 
 static inline void *fd_mmap(int fd, size_t size)

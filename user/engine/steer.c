@@ -132,6 +132,22 @@ static int steer_clear(struct steer *s)
 	return 0;
 }
 
+/* What steer_plain was compiled for (bpf/steer.bpf.c). */
+static bool steer_is_plain(const struct steer_config *config)
+{
+	return config->dev_flows && config->flow_keys && config->ring && !config->generic &&
+	       !config->flow_limit_len && !config->deny && !config->bind_rules && !config->mirror &&
+	       !config->rss_key && !steer_cpu_needed(config) &&
+	       (!config->fallback || config->fallback == SLUICE_ACT_PASS);
+}
+
+/* The other one is not loaded. */
+static struct bpf_program *steer_program(struct steer_bpf *skel)
+{
+	return bpf_program__autoload(skel->progs.steer) ? skel->progs.steer :
+							  skel->progs.steer_plain;
+}
+
 /* What is compiled into the program. */
 static void steer_set_options(struct steer_bpf *skel, const struct steer_config *config,
 			      uint32_t cpu_mask)
@@ -153,6 +169,8 @@ static void steer_set_options(struct steer_bpf *skel, const struct steer_config 
 	skel->rodata->hash_toeplitz = config->rss_key != NULL;
 	skel->rodata->decide_more = config->mirror || config->bind_rules || config->rss_key ||
 				    skel->rodata->default_action != SLUICE_ACT_PASS;
+	bpf_program__set_autoload(skel->progs.steer, !steer_is_plain(config));
+	bpf_program__set_autoload(skel->progs.steer_plain, steer_is_plain(config));
 	if (config->rss_key)
 		toeplitz_fill((toeplitz_nibble *)skel->rodata->toeplitz_table, config->rss_key);
 }
@@ -310,7 +328,7 @@ static int steer_replace(struct steer *s, const struct steer_config *config, boo
 	if (flows)
 		steer_clear_flows(flows, config->sock_flow_entries, s->cpu_mask);
 	if (!err && s->link_fd >= 0)
-		err = bpf_link_update(s->link_fd, bpf_program__fd(skel->progs.steer), NULL);
+		err = bpf_link_update(s->link_fd, bpf_program__fd(steer_program(skel)), NULL);
 	if (err) {
 		steer_munmap(flows, skel->maps.rps_sock_flow);
 		steer_bpf__destroy(skel);
@@ -347,7 +365,7 @@ int steer_attach(struct steer *s)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
 		    .flags = s->config.generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
-	int fd = bpf_link_create(bpf_program__fd(s->skel->progs.steer), (int)s->config.ifindex,
+	int fd = bpf_link_create(bpf_program__fd(steer_program(s->skel)), (int)s->config.ifindex,
 				 BPF_XDP, &opts);
 
 	if (fd < 0)
