@@ -54,7 +54,10 @@ enum sluice_ctl_query {
 	SLUICE_QUERY_WORKER = 7,	/* root */
 };
 
-/* A flow as its packets have it; all in network order but family. IPv4: addresses as ::ffff:a.b.c.d. */
+/*
+ * A flow as its packets have it; all in network order but family. IPv4: addresses as
+ * ::ffff:a.b.c.d.
+ */
 struct sluice_ctl_flow {
 	struct sluice_addr saddr;
 	struct sluice_addr daddr;
@@ -158,7 +161,7 @@ struct sluice_ctl_msg {
 			__u32 queue;	/* CPUS, FLOW_CNT */
 			__u32 entries;	/* ENTRIES; KERNEL_RFS, ARFS: 0 or 1 */
 			__u32 flow_cnt;	/* FLOW_CNT */
-			__u64 cpus[SLUICE_MAX_CPUS / 64];	/* CPUS: bit c % 64 of word c / 64 */
+			__u64 cpus[SLUICE_MAX_CPUS / 64];	/* CPUS: bit c % 64 of [c / 64] */
 		} rps;
 		struct {
 			__u32 verb;	/* enum sluice_ctl_worker */

@@ -167,7 +167,8 @@ static inline int group_teardown(void **state)
 /* The daemon loads steer_plain for these. */
 static inline int opts_plain(const struct fixture_opts *o)
 {
-	return o->dev_flows && o->flow_keys && o->half && !o->generic && !o->limit_len && !o->deny &&
+	return o->dev_flows && o->flow_keys && o->half && !o->generic && !o->limit_len &&
+	       !o->deny &&
 	       !o->cpumap && !o->mirror && !o->fallback && !o->rules && !o->toeplitz;
 }
 
@@ -291,7 +292,8 @@ static inline void set_dev_flow_ctl(struct fixture *f, __u32 queue, __u32 entrie
 static inline void add_dev_flows(struct fixture *f, __u32 queue, __u32 table)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "dev_flow", 4, sizeof(**f->flow), DEV_FLOWS, &o);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "dev_flow", 4, sizeof(**f->flow), DEV_FLOWS,
+				&o);
 	__u32 i = 2 * queue + table;
 
 	assert_true(fd >= 0);
@@ -361,7 +363,8 @@ static inline __u64 rule_count(const struct fixture *f, __u32 counter)
 	__u64 sum = 0, *all = calloc((size_t)cpus, sizeof(*all));
 
 	assert_non_null(all);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(f->skel->maps.rule_count), &counter, all), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(f->skel->maps.rule_count), &counter, all),
+			 0);
 	for (int c = 0; c < cpus; c++)
 		sum += all[c];
 	free(all);

@@ -127,7 +127,10 @@ static inline bool model_flow_limit(struct model_limit *fl, __u32 hash)
 	return ++fl->over % 64 != 0;
 }
 
-/* The verdict for a datagram that has a rule; with SLUICE_XDP_REDIRECT it is enqueued on *worker. */
+/*
+ * The verdict for a datagram that has a rule; with SLUICE_XDP_REDIRECT it is enqueued on
+ * *worker.
+ */
 static inline enum sluice_verdict model_enqueue(struct model_order *m, __u32 hash, __u32 queue,
 						__u32 *worker)
 {

@@ -356,7 +356,10 @@ static void change_worker_state(struct world *w)
 	}
 }
 
-/* The other table comes in, empty, or what it replaced goes out, as steer_resize_dev_flow() does. */
+/*
+ * The other table comes in, empty, or what it replaced goes out, as
+ * steer_resize_dev_flow() does.
+ */
 static void change_tables(struct world *w)
 {
 	__u32 q = below(w, QUEUES), next;
@@ -422,8 +425,8 @@ static void record(struct world *w, __u32 hash)
 static void check_entry(const struct world *w, __u32 hash, __u32 queue)
 {
 	for (__u32 t = 2 * queue; t < 2 * queue + 2; t++)
-		assert_memory_equal(&w->f.flow[t][hash % DEV_FLOWS], &w->m.flow[t][hash % DEV_FLOWS],
-				    sizeof(w->m.flow[t][0]));
+		assert_memory_equal(&w->f.flow[t][hash % DEV_FLOWS],
+				    &w->m.flow[t][hash % DEV_FLOWS], sizeof(w->m.flow[t][0]));
 }
 
 static void step(struct world *w)

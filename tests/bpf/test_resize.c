@@ -98,7 +98,8 @@ static void traffic_open(struct traffic *t, const struct host *h)
 	assert_int_equal(steer_set_rps(&t->s, 0, &map), 0);
 	assert_int_equal(steer_set_mac(&t->s, own_mac), 0);
 	assert_int_equal(steer_local_add(&t->s, &local, h->ifindex), 0);
-	t->s.port[TEST_PORT] = (struct sluice_port){ .flags = SLUICE_PORT_ANY, .action = SLUICE_ACT_XSK };
+	t->s.port[TEST_PORT] = (struct sluice_port){ .flags = SLUICE_PORT_ANY,
+						      .action = SLUICE_ACT_XSK };
 	t->f.prog = bpf_program__fd(bpf_program__autoload(t->s.skel->progs.steer) ?
 				    t->s.skel->progs.steer : t->s.skel->progs.steer_plain);
 	t->f.ifindex = h->ifindex;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
 /*
- * freeze PID CPU [STOP_MS RUN_MS]: stops the one thread of the process that may run on this CPU alone,
- * as if it were never scheduled, and lets go of it at SIGTERM. A signal would stop all threads.
+ * freeze PID CPU [STOP_MS RUN_MS]: stops the one thread of the process that may run on
+ * this CPU alone, as if it were never scheduled, and lets go of it at SIGTERM. A signal would stop all threads.
  * With times, it stands still and runs in turn, and so does whatever thread comes after it there.
  */
 #include <dirent.h>
@@ -76,7 +76,10 @@ static int hold_back(pid_t tid, long stop_ms, long run_ms)
 		}
 		if (ptrace(PTRACE_CONT, tid, NULL, NULL))
 			return 0;
-		/* Whether to stop is looked at while it stands still: only then it can be let go. */
+		/*
+		 * Whether to stop is looked at while it stands still: only then it can be
+		 * let go.
+		 */
 		nanosleep(&(struct timespec){ .tv_nsec = run_ms * 1000000 }, NULL);
 	}
 	return 0;

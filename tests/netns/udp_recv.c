@@ -6,8 +6,8 @@
  *		 [-c CPU] [-P] [-k] [-R] [-T]
  *
  * Binds the ports, attaches them (-k: stays on the kernel socket; -R: fails
- * where the library would fall back; -T: sets IP_TRANSPARENT), says "ready" on stderr and receives until
- * COUNT datagrams have come, SECONDS have passed, IDLE_MS without one after the
+ * where the library would fall back; -T: sets IP_TRANSPARENT), says "ready" on stderr and
+ * receives until COUNT datagrams have come, SECONDS have passed, IDLE_MS without one after the
  * first, or SIGTERM. -P receives by peek and release. Prints one JSON object; exit code 1
  * when a byte was wrong or a datagram was another port's.
  */

@@ -83,7 +83,8 @@ static int read_flow(const struct opt_words *w, struct sluice_ctl_flow *flow)
 static int explain_run(void *conf)
 {
 	const struct explain_conf *c = conf;
-	struct sluice_ctl_msg msg = { .type = SLUICE_CTL_QUERY, .u.query.what = SLUICE_QUERY_EXPLAIN };
+	struct sluice_ctl_msg msg = { .type = SLUICE_CTL_QUERY,
+				      .u.query.what = SLUICE_QUERY_EXPLAIN };
 	int status = read_flow(&c->words, &msg.u.query.flow);
 	struct json_object *doc;
 

@@ -66,7 +66,8 @@ static int mask(const char *text, struct sluice_ctl_msg *msg)
 	int err = mask_parse(text, cpus, SLUICE_MAX_CPUS);
 
 	if (err == -EOVERFLOW)
-		opt_usage(NAME, "`%s` is too large for a CPU mask (8 hexadecimal digits between commas, "
+		opt_usage(NAME,
+			  "`%s` is too large for a CPU mask (8 hexadecimal digits between commas, "
 			  "at most %u CPUs)", text, SLUICE_MAX_CPUS);
 	else if (err)
 		opt_usage(NAME, "`%s` is no CPU mask such as 3 or ff,00000000", text);

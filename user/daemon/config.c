@@ -49,7 +49,8 @@ static int list_error(int err, const struct option_row *row, const char *arg, ui
 	else if (err == -E2BIG)
 		snprintf(why, len, "--%s %s: too many: at most %u", row->name, arg, row->high);
 	else
-		snprintf(why, len, "--%s %s: expected a list such as 0,2-5, each number once", row->name, arg);
+		snprintf(why, len, "--%s %s: expected a list such as 0,2-5, each number once",
+			 row->name, arg);
 	return -EINVAL;
 }
 
@@ -61,8 +62,8 @@ static int set_queues(struct config *cfg, const struct option_row *row, const ch
 	return err ? list_error(err, row, arg, SLUICE_MAX_QUEUES, why, len) : 0;
 }
 
-static int check_cpus(const struct option_row *row, const char *arg, const uint32_t *cpu, uint32_t nr,
-		      char *why, size_t len)
+static int check_cpus(const struct option_row *row, const char *arg, const uint32_t *cpu,
+		      uint32_t nr, char *why, size_t len)
 {
 	cpu_set_t set;
 
@@ -102,10 +103,11 @@ static int set_cpumap(struct config *cfg, const struct option_row *row, const ch
 	return check_cpus(row, arg, cpu, nr, why, len);
 }
 
-static int set_flow_limit(struct config *cfg, const struct option_row *row, const char *arg, char *why,
-			  size_t len)
+static int set_flow_limit(struct config *cfg, const struct option_row *row, const char *arg,
+			  char *why, size_t len)
 {
-	int err = config_list(arg, SLUICE_MAX_CPUS, cfg->flow_limit, &cfg->nr_flow_limit, row->high);
+	int err = config_list(arg, SLUICE_MAX_CPUS, cfg->flow_limit, &cfg->nr_flow_limit,
+			      row->high);
 
 	return err ? list_error(err, row, arg, SLUICE_MAX_CPUS, why, len) : 0;
 }
@@ -145,9 +147,10 @@ static int set_number(struct config *cfg, const struct option_row *row, const ch
 
 	errno = 0;
 	value = strtoul(arg, &end, 10);
-	if (!isdigit((unsigned char)*arg) || *end || errno || value < row->low || value > row->high) {
-		snprintf(why, len, "--%s %s: expected a number from %u to %u", row->name, arg, row->low,
-			 row->high);
+	if (!isdigit((unsigned char)*arg) || *end || errno || value < row->low ||
+	    value > row->high) {
+		snprintf(why, len, "--%s %s: expected a number from %u to %u", row->name, arg,
+			 row->low, row->high);
 		return -EINVAL;
 	}
 	*(uint32_t *)((char *)cfg + row->field) = (uint32_t)value;
@@ -418,7 +421,8 @@ static void build_getopt(struct option *longs, char *shorts)
 	for (size_t i = 0; i < NR_OPTIONS; i++) {
 		const struct option_row *row = &options[i];
 
-		longs[i] = (struct option){ row->name, row->arg ? required_argument : no_argument, NULL,
+		longs[i] = (struct option){ row->name,
+					    row->arg ? required_argument : no_argument, NULL,
 					    256 + (int)i };
 		if (!row->letter)
 			continue;
@@ -443,10 +447,12 @@ int config_check_default(bool mirror, uint8_t action, char *why, size_t len)
 	if (mirror || action == SLUICE_ACT_PASS || action == SLUICE_ACT_CPUMAP)
 		return 0;
 	if (action == SLUICE_ACT_XSK)
-		snprintf(why, len, "role host cannot have the default xsk: it would take ping and ssh "
+		snprintf(why, len,
+			 "role host cannot have the default xsk: it would take ping and ssh "
 			 "from this host; attach sockets, or use --role mirror");
 	else
-		snprintf(why, len, "role host cannot have the default drop: it would cut this host off; "
+		snprintf(why, len,
+			 "role host cannot have the default drop: it would cut this host off; "
 			 "use rules, or --role mirror");
 	return -EINVAL;
 }

@@ -53,7 +53,7 @@ struct config {
 	uint32_t umem_frames;		/* per queue; 0: as many as the rings need */
 	uint32_t ring;			/* descriptors, a power of two */
 	uint32_t sock_flow_entries;	/* a power of two; 0: RFS off */
-	uint32_t dev_flow_entries;	/* per queue, a power of two; 0: neither RFS nor the order guarantee */
+	uint32_t dev_flow_entries;	/* per queue, a power of two; 0: no RFS, no order guarantee */
 	uint32_t flow_limit[SLUICE_MAX_WORKERS];	/* CPUs; none: no flow limit */
 	uint32_t nr_flow_limit;
 	uint32_t flow_limit_len;	/* buckets, a power of two */

@@ -206,7 +206,8 @@ static uint32_t explain_rfs(struct explain *x, uint32_t *cpu)
 	snprintf(text, sizeof(text), "0x%08x", entry);
 	put_text(x->out, "entry", text);
 	if (steer_sock_flow_empty(x->steer, slot, entry)) {
-		because(x, "RFS: slot %u of %u is empty: nobody has received this flow yet", slot, entries);
+		because(x, "RFS: slot %u of %u is empty: nobody has received this flow yet", slot,
+			entries);
 		return SLUICE_NO_WORKER;
 	}
 	if ((entry ^ x->hash) & ~mask) {
@@ -236,7 +237,8 @@ static uint32_t explain_rps(struct explain *x, uint32_t queue, uint32_t *cpu)
 	}
 	*cpu = map.cpus[i];
 	target = target_of_cpu(x, *cpu, what, sizeof(what));
-	because(x, "RPS: the hash chooses CPU %u, number %u of the %u in the mask of queue %u, which "
+	because(x,
+		"RPS: the hash chooses CPU %u, number %u of the %u in the mask of queue %u, which "
 		"%s", *cpu, i + 1, map.len, queue, what);
 	return target;
 }
@@ -282,7 +284,8 @@ static bool explain_queue(struct explain *x, json_object *list, uint32_t queue, 
 	if (table->flow)
 		explain_last(x, o, table);
 	json_object_array_add(list, o);
-	return x->stack ? is_target(target) : target < SLUICE_MAX_WORKERS && q->targets >> target & 1;
+	return x->stack ? is_target(target) :
+			  target < SLUICE_MAX_WORKERS && q->targets >> target & 1;
 }
 
 static bool explain_target(struct explain *x, enum sluice_verdict redirect)
@@ -338,7 +341,8 @@ static void explain_socket(struct explain *x)
 	put_addr(o, "local", &a->key.local, a->key.ipv6);
 	put_u64(o, "port", a->port);
 	json_object_object_add(x->out, "socket", o);
-	because(x, "the worker delivers it to lane %u of process %d%s", a->slot, (int)a->client->pid,
+	because(x, "the worker delivers it to lane %u of process %d%s", a->slot,
+		(int)a->client->pid,
 		a->reuseport ? ", which the hash chooses where a SO_REUSEPORT group shares the port" : "");
 }
 

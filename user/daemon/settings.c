@@ -123,7 +123,8 @@ static int set_flow_cnt(struct device *dev, uint32_t queue, uint32_t n, char *wh
 }
 
 /* Everything is looked at before anything is changed; what can fail then comes first. */
-static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, char *why, size_t len)
+static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, char *why,
+		     size_t len)
 {
 	uint32_t what = request->u.rps.what, queue = request->u.rps.queue;
 	uint32_t flows = request->u.rps.flow_cnt, cpu[SLUICE_RPS_MAX];
@@ -132,14 +133,15 @@ static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, c
 
 	memcpy(mask, request->u.rps.cpus, sizeof(mask));
 	if (position < 0)
-		return invalid(why, len, "queue %u of %s is not served: see 'sluice rps show'", queue,
-			       dev->config->ifname);
+		return invalid(why, len, "queue %u of %s is not served: see 'sluice rps show'",
+			       queue, dev->config->ifname);
 	if (what & SLUICE_RPS_CPUS)
 		n = read_mask(dev, mask, cpu, why, len);
 	if (n < 0)
 		return n;
 	if (what & SLUICE_RPS_FLOW_CNT && flows > SLUICE_DEV_FLOW_MAX)
-		return invalid(why, len, "%u flows are too many: %u is the most; the old table stays",
+		return invalid(why, len,
+			       "%u flows are too many: %u is the most; the old table stays",
 			       flows, SLUICE_DEV_FLOW_MAX);
 	if (dev->leave.active) {
 		snprintf(why, len, "a worker is being removed: try again in a moment");
@@ -183,7 +185,8 @@ int settings_kernel_rfs(struct device *dev, bool on, char *why, size_t len)
 	if (err == -EINVAL)
 		snprintf(why, len, "RFS is off (rps_sock_flow_entries is 0): set entries first");
 	else if (err == -EOPNOTSUPP)
-		snprintf(why, len, "the kernel lets no BPF program see its receive calls (no BTF, or "
+		snprintf(why, len,
+			 "the kernel lets no BPF program see its receive calls (no BTF, or "
 			 "lockdown)");
 	else if (err)
 		snprintf(why, len, "its programs cannot be loaded: %s", strerror(-err));
@@ -214,7 +217,8 @@ static int set_entries(struct device *dev, const struct sluice_ctl_msg *request,
 	if (config.sock_flow_entries > STEER_BUILD_MIN) {
 		err = steer_build_poll(&dev->steer, config.sock_flow_entries);
 		if (err == -ENOENT)
-			err = steer_build_start(&dev->steer, config.sock_flow_entries) ? -ENOMEM : -EAGAIN;
+			err = steer_build_start(&dev->steer,
+						config.sock_flow_entries) ? -ENOMEM : -EAGAIN;
 		if (err == -EAGAIN)
 			return -EINPROGRESS;
 	}

@@ -154,7 +154,8 @@ static void steer_set_options(struct steer_bpf *skel, const struct steer_config 
 {
 	skel->rodata->hash_key[0] = config->hash_key[0];
 	skel->rodata->hash_key[1] = config->hash_key[1];
-	skel->rodata->sock_flow_mask = config->sock_flow_entries ? config->sock_flow_entries - 1 : 0;
+	skel->rodata->sock_flow_mask =
+		config->sock_flow_entries ? config->sock_flow_entries - 1 : 0;
 	skel->rodata->cpu_mask = cpu_mask;
 	skel->rodata->generic_mode = config->generic;
 	skel->rodata->deny_families = config->deny;

@@ -40,16 +40,16 @@ struct steer_config {
 	uint64_t hash_key[2];
 	bool generic;			/* will be attached in generic mode */
 	bool dev_flows;			/* rps_dev_flow: without, no RFS and no order guarantee */
-	uint32_t ring;			/* descriptors of a target's ring, its backlog limit; 0: no limits */
-	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no flow limit */
+	uint32_t ring;			/* descriptors per target, its backlog limit; 0: no limits */
+	uint32_t flow_limit_len;	/* buckets per target, a power of two >= 8; 0: no limit */
 	uint32_t flow_keys;		/* entries of flow_key; 0: not kept */
-	uint8_t deny;			/* families with deny rules: SLUICE_DENY_4 | SLUICE_DENY_6 */
+	uint8_t deny;			/* families with rules: SLUICE_DENY_4 | SLUICE_DENY_6 */
 	uint32_t cpu_queue;		/* packets in the queue of each cpu_map entry */
 	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: cpu_map has CPU c, once it has entries */
 	bool mirror;			/* frames for anybody are ours */
 	uint8_t fallback;		/* enum sluice_action: the default; 0: pass */
 	uint8_t bind_rules;		/* SLUICE_BIND_*: kinds of rules of users that there are */
-	const uint8_t *rss_key;		/* Toeplitz under this key; NULL: SipHash. Must outlive it */
+	const uint8_t *rss_key;		/* of Toeplitz; NULL: SipHash. Must outlive it */
 };
 
 /* A queue's rps_dev_flow: the current table, and, after a resize, the former one. */
@@ -84,8 +84,8 @@ struct steer {
 	int link_fd;
 	int first_fd;			/* keeps a low number for link_fd; -1 once that has it */
 	char pins[64];			/* directory of the pins; "" when there are none */
-	struct sluice_port *port;	/* [65536] mmapped bind_port: gen is the guard's, all else ours */
-	uint32_t *sock_flow;		/* mmapped rps_sock_flow, written by workers (rfs.h); NULL: off */
+	struct sluice_port *port;	/* [65536] mmapped bind_port: gen is the guard's, else ours */
+	uint32_t *sock_flow;		/* mmapped rps_sock_flow, by workers (rfs.h); NULL: off */
 	uint32_t *flow_tail;		/* mmapped, written by the XDP program */
 	uint32_t *flow_head;		/* mmapped, written by the workers */
 	uint32_t *vlan_dev;		/* mmapped, written by the control thread */
@@ -93,13 +93,16 @@ struct steer {
 	struct sluice_cpu_head *cpu_head;	/* mmapped, by CPU; written by cpumap.bpf.c */
 	struct cpumap_bpf *cpumap;	/* programs behind cpu_map; NULL: it has no entries */
 	bool cpumap_blind;		/* none of them may see losses and idle threads */
-	struct sluice_heartbeat *heartbeat;	/* mmapped, by worker; written by the workers (worker.h) */
+	struct sluice_heartbeat *heartbeat;	/* mmapped, by worker, who writes it (worker.h) */
 	struct steer_queue *queue;	/* [nr_queues] */
 	struct counters counters;	/* of rules, in rule_count */
 	struct steer_build *build;	/* steer_build.h */
 };
 
-/* Loads the program. -errno of bpf(2); -EPERM: no CAP_BPF / CAP_NET_ADMIN. On failure nothing is left. */
+/*
+ * Loads the program. -errno of bpf(2); -EPERM: no CAP_BPF / CAP_NET_ADMIN. On failure
+ * nothing is left.
+ */
 int steer_open(struct steer *s, const struct steer_config *config);
 void steer_close(struct steer *s);
 
@@ -192,7 +195,8 @@ int steer_local_add(struct steer *s, const struct sluice_addr *addr, uint32_t if
 int steer_local_del(struct steer *s, const struct sluice_addr *addr);
 bool steer_is_local(const struct steer *s, const struct sluice_addr *addr);
 /* Exact rules; port in network order; counter from steer_counter_get(). */
-int steer_bind_add(struct steer *s, const struct sluice_addr *addr, uint16_t port, uint32_t counter);
+int steer_bind_add(struct steer *s, const struct sluice_addr *addr, uint16_t port,
+		   uint32_t counter);
 bool steer_bind_find(const struct steer *s, const struct sluice_addr *addr, uint16_t port);
 int steer_bind_del(struct steer *s, const struct sluice_addr *addr, uint16_t port);
 
@@ -200,7 +204,8 @@ int steer_bind_del(struct steer *s, const struct sluice_addr *addr, uint16_t por
 int steer_deny_add(struct steer *s, const struct steer_prefix *prefix, uint32_t counter);
 int steer_deny_del(struct steer *s, const struct steer_prefix *prefix);
 /* The counter of the rule for one source address, as the program finds it; -ENOENT: none. */
-int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool ipv6, uint32_t *counter);
+int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool ipv6,
+		    uint32_t *counter);
 
 /* Rules of users, looked at only by a program loaded with their kinds in config.bind_rules. */
 int steer_rule_add(struct steer *s, const struct sluice_bind_key *key,
@@ -215,7 +220,10 @@ void steer_counter_put(struct steer *s, uint32_t first, uint32_t n);
 /* Sums over all CPUs. -ENOMEM, -errno of bpf(2). */
 int steer_counter_read(const struct steer *s, uint32_t counter, uint64_t *packets);
 
-/* Returns when every packet whose processing by the program had begun has left it. -errno of membarrier(2). */
+/*
+ * Returns when every packet whose processing by the program had begun has left it. -errno
+ * of membarrier(2).
+ */
 int steer_grace(void);
 
 /* Sums the verdicts of all CPUs. */

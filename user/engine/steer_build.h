@@ -20,7 +20,10 @@ struct steer;
 
 /* Instead of one that is under way or was not taken. entries: a power of two. -ENOMEM, -errno. */
 int steer_build_start(struct steer *s, uint32_t entries);
-/* 0: it is there; -EAGAIN: not yet; -ENOENT: none of so many entries was begun; -errno of bpf(2). */
+/*
+ * 0: it is there; -EAGAIN: not yet; -ENOENT: none of so many entries was begun; -errno of
+ * bpf(2).
+ */
 int steer_build_poll(const struct steer *s, uint32_t entries);
 /* The descriptor of the finished table of so many entries, now the caller's; -1: there is none. */
 int steer_build_take(struct steer *s, uint32_t entries);

@@ -55,7 +55,8 @@ static int table_create(struct steer_table *t, const struct steer *s, uint32_t e
 	if (fd < 0)
 		return fd;
 	p = mmap(NULL, table_size(entries), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	*t = (struct steer_table){ .flow = p == MAP_FAILED ? NULL : p, .entries = entries, .fd = fd };
+	*t = (struct steer_table){ .flow = p == MAP_FAILED ? NULL : p, .entries = entries,
+				   .fd = fd };
 	if (!t->flow) {
 		table_destroy(t);
 		return -ENOMEM;
@@ -264,8 +265,8 @@ static int flow_replace(struct steer *s, uint32_t queue, uint32_t entries)
 		err = table_create(next, s, entries);
 		if (err)
 			return err;
-		err = bpf_map_update_elem(bpf_map__fd(s->skel->maps.rps_dev_flow), &index, &next->fd,
-					  BPF_ANY);
+		err = bpf_map_update_elem(bpf_map__fd(s->skel->maps.rps_dev_flow), &index,
+					  &next->fd, BPF_ANY);
 		if (err) {
 			table_destroy(next);
 			return err;
