@@ -246,16 +246,21 @@ static inline __u16 model_clock(void)
 }
 
 /*
- * The time the program saw, which ran when the clock said `before`. Should it have moved on
- * since, the entry that the program wrote tells.
+ * The time the program saw, which ran when the clock said `before` or later: only this packet
+ * can have been recorded at a later time.
  */
 static inline void model_set_clock(struct model_order *m, const struct fixture *f, __u32 hash,
 				   __u32 queue, __u16 before)
 {
-	m->now = model_clock();
-	for (__u32 t = 2 * queue; m->now != before && t < 2 * queue + 2; t++)
-		if (f->flow[t] && f->flow[t][hash % DEV_FLOWS].stamp == before)
-			m->now = before;
+	__u16 passed = (__u16)(model_clock() - before);
+
+	m->now = before;
+	for (__u32 t = 2 * queue; t < 2 * queue + 2; t++) {
+		__u16 stamp = f->flow[t] ? f->flow[t][hash % DEV_FLOWS].stamp : before;
+
+		if (stamp != before && (__u16)(stamp - before) <= passed)
+			m->now = stamp;
+	}
 }
 
 static inline void model_order_init(struct model_order *m, const struct fixture *f)

@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#include <sluice/steer.h>
+
 #include "packet.h"
 
 struct model_packet {

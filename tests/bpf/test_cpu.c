@@ -344,7 +344,8 @@ static void change(struct world *w)
 
 static void record(struct world *w, __u32 hash)
 {
-	__u32 i = hash & (SOCK_FLOWS - 1), ident = (hash & ~7u) | below(w, below(w, 8) ? 2 : M_CPUS);
+	__u32 i = hash & (SOCK_FLOWS - 1), cpu = below(w, below(w, 8) ? 2 : M_CPUS);
+	__u32 ident = (hash & ~7u) | cpu;
 
 	if (!below(w, 6))
 		ident = below(w, 2) ? SLUICE_NO_CPU : ident ^ 1u << below(w, 32);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
 /*
  * Random states and random packets: the XDP program and model.h must come to
- * the same decision, number the packet alike and leave the same trace.
+ * the same decision, number the packet alike and leave the same trace; and the parser
+ * finds the same flow in user space.
  */
 #include "model.h"
+#include "check_dissect.h"
+#include "random_packet.h"
 
 #define STEPS 40000
 #define CPU_MASK (M_CPUS - 1)
@@ -204,26 +207,6 @@ static void record_flow(struct world *w, __u32 hash)
 	w->m.o.sock_flow[i] = w->f.sock_flow[i] = entry;
 }
 
-/* Another protocol, options, extension headers, a fragment: each at times. */
-static void random_kind(struct world *w, struct spec *s)
-{
-	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_SCTP,
-				       IPPROTO_UDPLITE, IPPROTO_DCCP, IPPROTO_ESP, IPPROTO_AH,
-				       IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_GRE };
-	static const __u8 exts[] = { IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS,
-				     IPPROTO_FRAGMENT };
-
-	if (below(w, 2))
-		s->proto = protos[below(w, sizeof(protos))];
-	s->options = (__u8)(below(w, 2) ? 4 * below(w, 11) : 0);
-	s->frag = (__u16)(below(w, 3) ? 0 : below(w, 2) ? 0x2000 : below(w, 0x4000));
-	s->exts = (__u8)(below(w, 2) ? below(w, SPEC_EXTS + 1) : 0);
-	for (__u32 i = 0; i < s->exts; i++) {
-		s->ext[i] = exts[below(w, i + 1 < s->exts || below(w, 2) ? 3 : 4)];
-		s->ext_len[i] = (__u8)(below(w, 4) ? 0 : below(w, 2));
-	}
-}
-
 static struct spec random_spec(struct world *w)
 {
 	__u32 a = below(w, M_ADDRS), src = a % 2;
@@ -244,30 +227,16 @@ static struct spec random_spec(struct world *w)
 	if (!below(w, 12))
 		s.dmac[0] ^= (__u8)(1 + below(w, 2));
 	if (!below(w, 3))
-		random_kind(w, &s);
+		random_kind(&w->rng, &s);
 	return s;
 }
 
-/* Mostly valid frames; else a few bytes of the headers changed, or the end cut off. */
 static struct frame random_frame(struct world *w)
 {
 	struct spec s = random_spec(w);
 	struct frame p = frame_build(&s);
 
-	switch (below(w, 6)) {
-	case 0:
-		for (__u32 n = 1 + below(w, 3); n; n--) {
-			__u32 at = below(w, 3) ? p.l3 + below(w, p.len - p.l3) : below(w, p.len);
-
-			p.b[at] = (__u8)(below(w, 2) ? rnd(&w->rng) : p.b[at] ^ 1u << below(w, 8));
-		}
-		break;
-	case 1:
-		p.len = 14 + below(w, p.len - 13);
-		break;
-	default:
-		break;
-	}
+	random_damage(&w->rng, &p);
 	return p;
 }
 
@@ -279,6 +248,7 @@ static void step(struct world *w)
 	struct result r = run_on(&w->f, p.b, p.len, queue);
 	struct outcome o = model_decide(&w->m, &w->f, p.b, p.len, queue, before);
 
+	check_dissect(p.b, p.len);
 	assert_int_equal(verdict_since(&w->f, &w->stat), o.verdict);
 	w->stat.verdict[o.verdict]++;
 	assert_int_equal(r.len, p.len);

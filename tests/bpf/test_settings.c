@@ -42,8 +42,8 @@ static void test_verifier(void **state)
 		};
 		struct cost c = load(&o);
 
-		print_message("generic %u, dev_flows %u, limits %u, cpumap %u: verifier %u, program %u "
-			      "instructions\n", i & 1, i >> 1 & 1, i >> 2 & 1, i >> 3, c.verified,
+		print_message("generic %u, dev_flows %u, limits %u, cpumap %u: verifier %u, program "
+			      "%u instructions\n", i & 1, i >> 1 & 1, i >> 2 & 1, i >> 3, c.verified,
 			      c.xlated);
 		assert_in_range(c.verified, 1, 100000);
 	}

@@ -27,8 +27,8 @@ run()
 	if grep -q "kernel-rfs:" "$TB_DIR/sluiced.err"; then
 		skip "$(grep "kernel-rfs:" "$TB_DIR/sluiced.err")"
 	fi
-	tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --kernel --cpu 1 --hop $HOP --rcvbuf 268435456 \
-		-t 60 -j
+	tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --kernel --cpu 1 --hop $HOP \
+		--rcvbuf 268435456 -t 60 -j
 	sleep 0.3
 	tb_exec "$TB_A" "$SLUICE" gen -i "$TB_ADEV" --dst "$TB_B4" --dport $PORT --flows "$flows" \
 		--size 64 --cpus 0 --rate "$rate" --time "$seconds" -j >"$TB_DIR/gen.out" ||
@@ -37,7 +37,7 @@ run()
 	tb_stop recv
 	sent=$(out gen .sent) got=$(out recv .received)
 	lost=$(stat .books.cpu_lost) reordered=$(out recv .reordered)
-	echo "rate $rate, $flows flows: sent $sent, received $got, lost on the way to a CPU $lost," \
+	echo "rate $rate, $flows flows: sent $sent, received $got, lost in queues $lost," \
 		"reordered $reordered, hops $(out recv .hops)"
 	eventually books_are_closed || fail "the books do not close: $(stat .books)"
 }

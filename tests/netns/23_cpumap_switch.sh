@@ -29,8 +29,10 @@ threads()
 programs()
 {
 	local map
-	map=$(tb_exec "$TB_B" bpftool -j map show pinned "/sys/fs/bpf/sluice/$TB_BDEV/rps_sock_flow" | jq .id)
-	bpftool -j prog show | jq "[.[] | select(.type != \"xdp\" and (.map_ids // [] | index($map)))] | length"
+	map=$(tb_exec "$TB_B" bpftool -j map show pinned \
+		"/sys/fs/bpf/sluice/$TB_BDEV/rps_sock_flow" | jq .id)
+	bpftool -j prog show |
+		jq "map(select(.type != \"xdp\" and (.map_ids // [] | index($map)))) | length"
 }
 
 no_programs()
@@ -43,7 +45,7 @@ on_cpu()
 	stat ".cpus[] | select(.cpu == $1) | .received"
 }
 
-# CPU: 98 % of what comes by CPUMAP in a while is processed there
+# CPU: 95 % of what comes by CPUMAP in a while is processed there; two flows may share a slot
 follows()
 {
 	local here=$1 a b
@@ -52,7 +54,7 @@ follows()
 	b=($(on_cpu 0) $(on_cpu 1))
 	b=($((b[0] - a[0])) $((b[1] - a[1])))
 	echo "client on CPU $here: ${b[here]} packets there, ${b[1 - here]} on the other"
-	[ "${b[here]}" -gt $((RATE / 5)) ] && [ $((b[here] * 100)) -ge $(((b[0] + b[1]) * 98)) ]
+	[ "${b[here]}" -gt $((RATE / 5)) ] && [ $((b[here] * 100)) -ge $(((b[0] + b[1]) * 95)) ]
 }
 
 received_more()
@@ -61,21 +63,22 @@ received_more()
 }
 
 tb_up 1
-daemon --workers 0,1
+daemon --workers 0,1 --cpumap-queue 16384
 equal "threads at the start" "$(threads)" 0
 equal "kernel-rfs" "$(sluice rps show -j | jq -r .kernel_rfs)" off
 sluice rps set entries 0 && sluice rps set kernel-rfs on 2>"$TB_DIR/refused" &&
 	fail "kernel-rfs without a table"
 grep -q "RFS is off" "$TB_DIR/refused" || fail "refused with: $(cat "$TB_DIR/refused")"
 sluice rps set kernel-rfs perhaps 2>/dev/null && fail "kernel-rfs perhaps"
-sluice rps set entries 32768 || fail "entries"
+sluice rps set entries 131072 || fail "entries"
 if ! sluice rps set kernel-rfs on 2>"$TB_DIR/refused"; then
 	skip "$(cat "$TB_DIR/refused")"
 fi
 [ "$(programs)" -gt 0 ] || fail "no programs when on"
 sluice rps set kernel-rfs off && eventually no_programs || fail "programs when off: $(programs)"
 
-tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --kernel --cpu 1 --rcvbuf 268435456 -t 170 --interval 50 -j
+tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --kernel --cpu 1 --rcvbuf 268435456 -t 170 \
+	--interval 50 -j
 sleep 0.3
 generate gen --dst "$TB_B4" --dport $PORT --flows 64 --rate $RATE --cpus 0 --time 160
 eventually received_more 100 || fail "no traffic"
@@ -86,17 +89,24 @@ equal "threads" "$(threads)" 2
 grep -q "ethtool -K DEV tx off" "$TB_DIR/sluiced.err" || fail "nothing is said about checksums"
 sleep 0.3
 [ "$(on_cpu 0)" -gt 100 ] || fail "all flows are on CPU 1: RFS is not off"
+# A mask may name what is in cpu_map, worker or not.
+sluice worker del 1 && sluice rps set dev "$TB_BDEV" queue 0 cpus 2 || fail "a mask without workers"
+sleep 0.3
+got=$(on_cpu 0)
+sleep 0.2
+[ $(($(on_cpu 0) - got)) -lt 100 ] || fail "the mask is CPU 1 alone"
+sluice worker add 1 && sluice rps set dev "$TB_BDEV" queue 0 cpus 3 || fail "a worker again"
 sluice rps set kernel-rfs on || fail "on"
 sleep 0.2
 follows 1 || fail "switched on"
-sluice rps set entries 4096 || fail "entries"
+sluice rps set entries 65536 || fail "entries"
 sleep 0.2
 follows 1 || fail "after another size of the table"
 tb_signal recv USR1
 sleep 0.2
 follows 0 || fail "after a move"
-tb_signal recv USR1
 sluice rps set kernel-rfs off || fail "off"
+tb_signal recv USR1
 sleep 0.2
 follows 1 && fail "switched off, flows follow all the same"
 eventually no_programs || fail "programs when off: $(programs)"
@@ -120,7 +130,12 @@ equal "threads after the rule" "$(threads)" 0
 tb_stop gen
 sleep 0.3
 tail -n 1 "$TB_DIR/recv.out" >"$TB_DIR/last.out"
-equal "received" "$(out last .received)" "$(out gen .sent)"
+lost=$(stat .books.cpu_lost)
+[ $(($(out last .received) + lost)) = "$(out gen .sent)" ] ||
+	fail "sent $(out gen .sent); $(jq -c . "$TB_DIR/last.out")"
+# On a busy machine the generator makes up for a pause by a burst.
+[ "$lost" = 0 ] || echo "lost in full queues: $lost"
+[ $((lost * 5)) -lt "$(out gen .sent)" ] || fail "lost $lost of $(out gen .sent)"
 conserved
 
 sluice rule set default cpumap && sluice rps set kernel-rfs on || fail "on again"

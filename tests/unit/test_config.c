@@ -17,6 +17,10 @@
 
 #define ARGS 20
 
+/* 40 bytes: 00 to 27 in hexadecimal. */
+#define KEY_20 "00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13"
+#define KEY_40 KEY_20 ":1415161718191A1b1C1d1e1f:2021222324252627"
+
 /* Words separated by spaces; '_' stands for an empty word. */
 static int parse_into(struct config *cfg, const char *line, char *why, size_t len)
 {
@@ -219,6 +223,62 @@ static void test_contradictions(void **state)
 	assert_int_equal(parsed("-i v -c -S").copy, XSK_COPY);
 }
 
+static void test_role_and_default(void **state)
+{
+	static const struct {
+		const char *line;
+		bool mirror;
+		uint8_t fallback;
+	} cases[] = {
+		{ "-i v", false, SLUICE_ACT_PASS },
+		{ "-i v --role host", false, SLUICE_ACT_PASS },
+		{ "-i v --default pass", false, SLUICE_ACT_PASS },
+		{ "-i v --default cpumap", false, SLUICE_ACT_CPUMAP },
+		{ "-i v --role mirror", true, SLUICE_ACT_XSK },
+		{ "-i v --default xsk --role mirror", true, SLUICE_ACT_XSK },
+		{ "-i v --role mirror --default pass", true, SLUICE_ACT_PASS },
+		{ "-i v --role mirror --default cpumap", true, SLUICE_ACT_CPUMAP },
+		{ "-i v --role mirror --default drop", true, SLUICE_ACT_DROP },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config cfg = parsed(cases[i].line);
+
+		assert_int_equal(cfg.mirror, cases[i].mirror);
+		assert_int_equal(cfg.fallback, cases[i].fallback);
+	}
+	refused("-i v --role both", "host or mirror");
+	refused("-i v --default none", "cpumap");
+	refused("-i v --default _", "--default");
+	refused("-i v --default xsk", "--role mirror");
+	refused("-i v --default drop --role host", "--role mirror");
+}
+
+static void test_hash(void **state)
+{
+	struct config cfg = parsed("-i v");
+
+	(void)state;
+	assert_false(cfg.toeplitz);
+	assert_false(parsed("-i v --hash siphash").toeplitz);
+	cfg = parsed("-i v --hash toeplitz");
+	assert_true(cfg.toeplitz);
+	assert_false(cfg.has_rss_key);
+	cfg = parsed("-i v --rss-key " KEY_40 " --hash toeplitz");
+	assert_true(cfg.has_rss_key);
+	for (uint8_t i = 0; i < sizeof(cfg.rss_key); i++)
+		assert_int_equal(cfg.rss_key[i], i);
+	refused("-i v --hash crc", "siphash or toeplitz");
+	refused("-i v --rss-key " KEY_40, "--hash toeplitz");
+	refused("-i v --hash toeplitz --rss-key " KEY_20, "here are 20");
+	refused("-i v --hash toeplitz --rss-key " KEY_40 ":28", "more");
+	refused("-i v --hash toeplitz --rss-key " KEY_40 ":", "more");
+	refused("-i v --hash toeplitz --rss-key :" KEY_40, "here are 0");
+	refused("-i v --hash toeplitz --rss-key 0x" KEY_40, "here are 0");
+	refused("-i v --hash toeplitz --rss-key _", "here are 0");
+}
+
 static void test_workers_refused(void **state)
 {
 	cpu_set_t set;
@@ -239,6 +299,37 @@ static void test_workers_refused(void **state)
 }
 
 /* Nothing else needs to be there, and nothing after it is looked at. */
+static void test_cpumap(void **state)
+{
+	uint32_t cpu[SLUICE_MAX_CPUS], n = allowed_cpus(cpu, SLUICE_MAX_CPUS);
+	struct config cfg = parsed("-i v");
+	uint64_t all[SLUICE_MAX_CPUS / 64] = { 0 };
+	char line[64];
+
+	(void)state;
+	for (uint32_t i = 0; i < n; i++)
+		all[cpu[i] / 64] |= 1ull << cpu[i] % 64;
+	assert_memory_equal(cfg.cpus, all, sizeof(all));
+	assert_int_equal(cfg.cpu_queue, CONFIG_CPU_QUEUE_DEFAULT);
+	assert_false(cfg.kernel_rfs);
+
+	memset(all, 0, sizeof(all));
+	all[cpu[n - 1] / 64] = 1ull << cpu[n - 1] % 64;
+	snprintf(line, sizeof(line), "-i v --cpumap %u --cpumap-queue 64 --kernel-rfs", cpu[n - 1]);
+	cfg = parsed(line);
+	assert_memory_equal(cfg.cpus, all, sizeof(all));
+	assert_int_equal(cfg.cpu_queue, 64);
+	assert_true(cfg.kernel_rfs);
+	assert_int_equal(parsed("-i v --cpumap-queue 16384").cpu_queue, 16384);
+
+	refused("-i v --cpumap-queue 63", "--cpumap-queue");
+	refused("-i v --cpumap-queue 16385", "--cpumap-queue");
+	refused("-i v --cpumap 1023", "CPU 1023");
+	refused("-i v --cpumap 1024", "below 1024");
+	refused("-i v --cpumap 0,0", "each number once");
+	refused("-i v --cpumap _", "--cpumap");
+}
+
 static void test_help_and_version(void **state)
 {
 	(void)state;
@@ -310,7 +401,10 @@ int main(void)
 		cmocka_unit_test(test_device_refused),
 		cmocka_unit_test(test_command_line_refused),
 		cmocka_unit_test(test_contradictions),
+		cmocka_unit_test(test_role_and_default),
+		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_workers_refused),
+		cmocka_unit_test(test_cpumap),
 		cmocka_unit_test(test_help_and_version),
 		cmocka_unit_test(test_list),
 	};

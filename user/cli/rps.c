@@ -35,9 +35,9 @@ static int show(const struct rps_conf *c)
 		return EXIT_FAILURE;
 	if (c->json)
 		return out_json(doc, true);
-	printf("%s: rps_sock_flow_entries %" PRIu64 ", kernel-rfs %s, cpumap %s, queue %" PRIu64 "\n\n",
-	       js_str(doc, "dev"), js_u64(doc, "rps_sock_flow_entries"), js_str(doc, "kernel_rfs"),
-	       js_str(doc, "cpumap_cpus"), js_u64(doc, "cpumap_queue"));
+	printf("%s: rps_sock_flow_entries %" PRIu64 ", kernel-rfs %s, cpumap %s, queue %" PRIu64
+	       "\n\n", js_str(doc, "dev"), js_u64(doc, "rps_sock_flow_entries"),
+	       js_str(doc, "kernel_rfs"), js_str(doc, "cpumap_cpus"), js_u64(doc, "cpumap_queue"));
 	t = out_table_new("queue <rps_cpus rps_flow_cnt");
 	for (size_t i = 0; i < js_len(doc, "queues"); i++) {
 		js_cell(t, js_at(doc, "queues", i), "queue");

@@ -141,7 +141,8 @@ static void print_stat(struct json_object *doc)
 		    sizeof(queues) / sizeof(queues[0]));
 	print_array(doc, "workers", "worker cpu processed dropped time_squeeze rounds sleeps",
 		    workers, sizeof(workers) / sizeof(workers[0]));
-	print_array(doc, "cpus", "cpu enqueued received lost", cpus, sizeof(cpus) / sizeof(cpus[0]));
+	print_array(doc, "cpus", "cpu enqueued received lost", cpus,
+		    sizeof(cpus) / sizeof(cpus[0]));
 	print_array(doc, "napi",
 		    "queue worker cpu enqueued received ring_full rx_dropped delivered", napi,
 		    sizeof(napi) / sizeof(napi[0]));

@@ -74,17 +74,22 @@ static int fill_default(struct device *dev, uint32_t position)
 	return fill_mask(dev, position, cpu, n);
 }
 
+bool device_may_steer(const struct device *dev, uint32_t cpu)
+{
+	return device_worker_of(dev, cpu) >= 0 || steer_has_cpu(&dev->steer, cpu);
+}
+
 /* Takes from a user's mask the CPUs that have no worker any more. */
 static int prune_mask(struct device *dev, uint32_t position, bool *forgotten)
 {
-	uint32_t cpu[SLUICE_MAX_WORKERS], n = 0;
+	uint32_t cpu[SLUICE_RPS_MAX], n = 0;
 	struct sluice_rps_map map;
 	int err = steer_get_rps(&dev->steer, dev->queue[position], &map);
 
 	if (err)
 		return err;
-	for (uint32_t i = 0; i < map.len && i < SLUICE_MAX_WORKERS; i++) {
-		if (device_worker_of(dev, map.cpus[i]) >= 0)
+	for (uint32_t i = 0; i < map.len && i < SLUICE_RPS_MAX; i++) {
+		if (device_may_steer(dev, map.cpus[i]))
 			cpu[n++] = map.cpus[i];
 	}
 	*forgotten = map.len && !n;

@@ -37,6 +37,8 @@ int device_flow_limit(struct device *dev, uint32_t w);
 
 /* The slot of the worker on this CPU, one that stays; -1: there is none. */
 int device_worker_of(const struct device *dev, uint32_t cpu);
+/* A mask may name this CPU: it has a worker, or an entry in cpu_map. */
+bool device_may_steer(const struct device *dev, uint32_t cpu);
 
 /* What cpu_worker says, and how near: choice[0..CPUs of the machine). The number of CPUs. */
 uint32_t device_choose_workers(const struct device *dev,

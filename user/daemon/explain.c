@@ -170,11 +170,12 @@ static void explain_hash(struct explain *x)
 /* The target that stands for a CPU; SLUICE_NO_WORKER: none. what: says so after "CPU n, which". */
 static uint32_t target_of_cpu(const struct explain *x, uint32_t cpu, char *what, size_t len)
 {
+	bool has = steer_has_cpu(x->steer, cpu);
 	uint32_t worker = SLUICE_NO_WORKER;
 
 	if (x->stack) {
-		snprintf(what, len, steer_has_cpu(x->steer, cpu) ? "is in cpu_map" : "is not in cpu_map");
-		return steer_has_cpu(x->steer, cpu) ? SLUICE_TARGET_CPU + cpu : SLUICE_NO_WORKER;
+		snprintf(what, len, has ? "is in cpu_map" : "is not in cpu_map");
+		return has ? SLUICE_TARGET_CPU + cpu : SLUICE_NO_WORKER;
 	}
 	steer_get_cpu_worker(x->steer, cpu, &worker);
 	if (worker < SLUICE_MAX_WORKERS)
@@ -214,8 +215,8 @@ static uint32_t explain_rfs(struct explain *x, uint32_t *cpu)
 	}
 	*cpu = entry & mask;
 	target = target_of_cpu(x, *cpu, what, sizeof(what));
-	because(x, "RFS: slot %u of %u says that the flow was last received on CPU %u, which %s", slot,
-		entries, *cpu, what);
+	because(x, "RFS: slot %u of %u says that the flow was last received on CPU %u, which %s",
+		slot, entries, *cpu, what);
 	return target;
 }
 
@@ -235,8 +236,8 @@ static uint32_t explain_rps(struct explain *x, uint32_t queue, uint32_t *cpu)
 	}
 	*cpu = map.cpus[i];
 	target = target_of_cpu(x, *cpu, what, sizeof(what));
-	because(x, "RPS: the hash chooses CPU %u, number %u of the %u in the mask of queue %u, which %s",
-		*cpu, i + 1, map.len, queue, what);
+	because(x, "RPS: the hash chooses CPU %u, number %u of the %u in the mask of queue %u, which "
+		"%s", *cpu, i + 1, map.len, queue, what);
 	return target;
 }
 
@@ -257,7 +258,7 @@ static void explain_last(const struct explain *x, json_object *o, const struct s
 	put_target(o, "last", "last_cpu", table->flow[x->hash & (table->entries - 1)].target);
 }
 
-/* False where this queue's packets of the flow are not redirected. rfs: the target by RFS, if any. */
+/* False where this queue's packets of the flow are not redirected. rfs: the target by RFS. */
 static bool explain_queue(struct explain *x, json_object *list, uint32_t queue, uint32_t rfs,
 			  uint32_t rfs_cpu)
 {

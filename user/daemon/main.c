@@ -225,8 +225,8 @@ static void report_cpumap(struct daemon *d)
 	if (dev->info.veth)
 		say("%s", SETTINGS_VETH_WARNING);
 	if (dev->steer.cpumap_blind)
-		say("the kernel allows no tp_btf programs: losses on the way to a CPU are not counted, and "
-		    "flows change their CPU late");
+		say("the kernel allows no tp_btf programs: losses on the way to a CPU are not counted, "
+		    "and flows change their CPU late");
 }
 
 static void report(struct daemon *d)
@@ -238,6 +238,9 @@ static void report(struct daemon *d)
 		    dev->queue[i], dev->steer.config.generic ? "generic" : "native",
 		    device_zerocopy(dev, i) ? "zero-copy" : "copy mode", dev->umem[i].frames,
 		    dev->umem[i].frame_size, d->config.nr_workers);
+	if (dev->steer.config.mirror && dev->steer.config.fallback != SLUICE_ACT_PASS)
+		say("role mirror: this host is not reachable through %s (no ping, no ssh); "
+		    "--default pass leaves it what no socket and no rule takes", d->config.ifname);
 	if (dev->steer.config.generic)
 		say("in generic XDP mode the order of datagrams is not promised");
 	if (dev->pin_error)

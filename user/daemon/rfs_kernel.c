@@ -90,11 +90,11 @@ const char *rfs_kernel_warning(const struct rfs_kernel *r)
 {
 	switch (r->kind) {
 	case RFS_KERNEL_CONN:
-		return "no cgroup tree can be had: of the kernel's UDP sockets only connected ones are followed "
-		       "by RFS";
+		return "no cgroup tree can be had: of the kernel's UDP sockets only connected ones are "
+		       "followed by RFS";
 	case RFS_KERNEL_TCP:
-		return "the kernel has neither the tracepoint sock_recv_length (Linux 6.3) nor fentry programs: "
-		       "of its sockets only TCP is followed by RFS";
+		return "the kernel has neither the tracepoint sock_recv_length (Linux 6.3) nor fentry "
+		       "programs: of its sockets only TCP is followed by RFS";
 	default:
 		return NULL;
 	}

@@ -78,9 +78,12 @@ static int read_mask(const struct device *dev, const uint64_t *mask, uint32_t *c
 				       "the old mask stays", c, libbpf_num_possible_cpus());
 		if (!mask_has(online, c))
 			return invalid(why, len, "CPU %u is not online: the old mask stays", c);
-		if (device_worker_of(dev, c) < 0)
-			return invalid(why, len, "CPU %u has no worker (see 'sluice worker'): the old "
-				       "mask stays", c);
+		if (!device_may_steer(dev, c))
+			return invalid(why, len, "CPU %u has no worker (see 'sluice worker'), and "
+				       "CPUMAP does not use it: the old mask stays", c);
+		if (n == SLUICE_RPS_MAX)
+			return invalid(why, len, "more than %u CPUs: the old mask stays",
+				       SLUICE_RPS_MAX);
 		cpu[n++] = c;
 	}
 	return n;
@@ -124,7 +127,7 @@ static int set_flow_cnt(struct device *dev, uint32_t queue, uint32_t n, char *wh
 static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, char *why, size_t len)
 {
 	uint32_t what = request->u.rps.what, queue = request->u.rps.queue;
-	uint32_t flows = request->u.rps.flow_cnt, cpu[SLUICE_MAX_WORKERS];
+	uint32_t flows = request->u.rps.flow_cnt, cpu[SLUICE_RPS_MAX];
 	int position = position_of(dev, queue), n = 0, err = 0;
 	uint64_t mask[MASK_WORDS];
 
@@ -181,7 +184,8 @@ int settings_kernel_rfs(struct device *dev, bool on, char *why, size_t len)
 	if (err == -EINVAL)
 		snprintf(why, len, "RFS is off (rps_sock_flow_entries is 0): set entries first");
 	else if (err == -EOPNOTSUPP)
-		snprintf(why, len, "the kernel lets no BPF program see its receive calls (no BTF, or lockdown)");
+		snprintf(why, len, "the kernel lets no BPF program see its receive calls (no BTF, or "
+			 "lockdown)");
 	else if (err)
 		snprintf(why, len, "its programs cannot be loaded: %s", strerror(-err));
 	return err;

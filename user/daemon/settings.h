@@ -45,8 +45,8 @@ int settings_kernel_rfs(struct device *dev, bool on, char *why, size_t len);
 
 /* For who uses CPUMAP on a veth. */
 #define SETTINGS_VETH_WARNING \
-	"local senders must do 'ethtool -K DEV tx off' on their end of this veth: packets redirected to a CPU " \
-	"lose the note that their checksum is not complete, and are dropped"
+	"local senders must do 'ethtool -K DEV tx off' on their end of this veth: packets redirected " \
+	"to a CPU lose the note that their checksum is not complete, and are dropped"
 
 /* The document of `sluice rps show`. */
 json_object *settings_answer(const struct device *dev);

@@ -92,7 +92,7 @@ struct steer {
 	uint32_t *cpu_tail;		/* mmapped, written by the XDP program */
 	struct sluice_cpu_head *cpu_head;	/* mmapped, by CPU; written by cpumap.bpf.c */
 	struct cpumap_bpf *cpumap;	/* programs behind cpu_map; NULL: it has no entries */
-	bool cpumap_blind;		/* the kernel lets none of them see losses and idle threads */
+	bool cpumap_blind;		/* none of them may see losses and idle threads */
 	struct sluice_heartbeat *heartbeat;	/* mmapped, by worker; written by the workers (worker.h) */
 	struct steer_queue *queue;	/* [nr_queues] */
 	struct counters counters;	/* of rules, in rule_count */
