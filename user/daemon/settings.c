@@ -124,7 +124,8 @@ static int set_flow_cnt(struct device *dev, uint32_t queue, uint32_t n, char *wh
 }
 
 /* Everything is looked at before anything is changed; what can fail then comes first. */
-static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, char *why, size_t len)
+static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, char *why,
+		     size_t len)
 {
 	uint32_t what = request->u.rps.what, queue = request->u.rps.queue;
 	uint32_t flows = request->u.rps.flow_cnt, cpu[SLUICE_RPS_MAX];
@@ -133,15 +134,15 @@ static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, c
 
 	memcpy(mask, request->u.rps.cpus, sizeof(mask));
 	if (position < 0)
-		return invalid(why, len, "queue %u of %s is not served: see 'sluice rps show'", queue,
-			       dev->config->ifname);
+		return invalid(why, len, "queue %u of %s is not served: see 'sluice rps show'",
+			       queue, dev->config->ifname);
 	if (what & SLUICE_RPS_CPUS)
 		n = read_mask(dev, mask, cpu, why, len);
 	if (n < 0)
 		return n;
 	if (what & SLUICE_RPS_FLOW_CNT && flows > SLUICE_DEV_FLOW_MAX)
-		return invalid(why, len, "%u flows are too many: %u is the most; the old table stays",
-			       flows, SLUICE_DEV_FLOW_MAX);
+		return invalid(why, len, "%u flows are too many: %u is the most; the old table "
+			       "stays", flows, SLUICE_DEV_FLOW_MAX);
 	if (dev->leave.active) {
 		snprintf(why, len, "a worker is being removed: try again in a moment");
 		return -EBUSY;

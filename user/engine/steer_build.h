@@ -20,8 +20,8 @@ struct steer;
 #define STEER_BUILD_MIN (1u << 20)
 
 /*
- * Instead of one that is under way or was not taken. entries: a power of two; cpus: where, NULL: any.
- * -ENOMEM, -errno.
+ * Instead of one that is under way or was not taken. entries: a power of two; cpus: where, NULL:
+ * any. -ENOMEM, -errno.
  */
 int steer_build_start(struct steer *s, uint32_t entries, const cpu_set_t *cpus);
 /* 0: it is there; -EAGAIN: not yet; -ENOENT: none of so many entries was begun; -errno of bpf(2). */
