@@ -195,3 +195,11 @@ for cpu in 1 0; do
 	equal "bytes by TCP" "$(out app .received)" 400000000
 done
 books_are_closed || fail "the books do not close: $(stat .books)"
+
+start --kernel-rfs -S
+app -c 1 udp "$TB_B4" $PORT
+warm_up
+mark
+burst 20000 10000
+tb_stop app
+own_cpu 1 "in generic mode" 10000
