@@ -80,8 +80,10 @@ warm_up()
 # TO: the same of the one flow of a connected socket
 warm_up_connected()
 {
-	send -d "$1" -p $PORT -S 5000 -f 1 -n 20 -r 1000 >/dev/null
-	eventually drained || fail "the program does not read"
+	for _ in 1 2; do
+		send -d "$1" -p $PORT -S 5000 -f 1 -n 20 -r 1000 >/dev/null
+		eventually drained || fail "the program does not read"
+	done
 }
 
 tb_up 1
