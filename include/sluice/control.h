@@ -47,7 +47,7 @@ enum sluice_ctl_type {
 enum sluice_ctl_query {
 	SLUICE_QUERY_STAT = 1,
 	SLUICE_QUERY_SOCK = 2,
-	SLUICE_QUERY_FLOW = 3,		/* a slice of a table, u.query.flows; root, but for part 0 */
+	SLUICE_QUERY_FLOW = 3,		/* a slice of a table: u.query.flows; parts > 0: root */
 	SLUICE_QUERY_RULE = 4,		/* root */
 	SLUICE_QUERY_RPS = 5,		/* root */
 	SLUICE_QUERY_EXPLAIN = 6,	/* root; about u.query.flow */

@@ -158,7 +158,7 @@ static void test_follows_reader(void **state)
 		__u32 cpu = cpus[i % 4];
 
 		wants(b, hash, cpu);
-		for (int n = 0; n < ARFS_COMING + ARFS_HOLD + 3; n++) {
+		for (int n = 0; n < ARFS_COMING_TICKS + ARFS_HOLD_LOOKS + 3; n++) {
 			packet(b, &s);
 			arfs_tick(&b->arfs);
 		}

@@ -327,7 +327,7 @@ static void test_busy(void **state)
 		enqueue(b, 2, 0, 1);
 		tick(b);
 	}
-	assert_in_range(ticks, ARFS_BUSY, ARFS_BUSY + 3);
+	assert_in_range(ticks, ARFS_BUSY_LOOKS, ARFS_BUSY_LOOKS + 3);
 	assert_int_equal(steered(b, 2), 3);
 }
 
@@ -343,7 +343,7 @@ static void test_unknown(void **state)
 	}
 	assert_int_equal(b->arfs.stat.unknown, 1);
 	b->forgetful = false;
-	for (int i = 0; i < ARFS_HOLD; i++) {
+	for (int i = 0; i < ARFS_HOLD_LOOKS; i++) {
 		packet(b, 1, 0, 2);
 		tick(b);
 	}
@@ -441,7 +441,7 @@ static void test_never_comes(void **state)
 	wants(b, 1, 2);
 	packet(b, 1, 0, 2);
 	tick(b);
-	for (i = 0; i < ARFS_COMING + 5; i++) {
+	for (i = 0; i < ARFS_COMING_TICKS + 5; i++) {
 		packet(b, 1, 0, 2);
 		tick(b);
 	}
@@ -449,7 +449,7 @@ static void test_never_comes(void **state)
 	assert_int_equal(b->dels, 1);
 	assert_int_equal(b->arfs.stat.lost, 1);
 	/* Not at once again. */
-	for (i = 0; i < ARFS_HOLD - 10; i++) {
+	for (i = 0; i < ARFS_HOLD_LOOKS - 10; i++) {
 		packet(b, 1, 0, 2);
 		tick(b);
 	}
@@ -534,7 +534,7 @@ static void test_silent(void **state)
 
 	b->size = 1;
 	bring(b, 1, 0, 1);
-	for (int i = 0; i < 2 * ARFS_SILENT; i++)
+	for (int i = 0; i < 2 * ARFS_SILENT_TICKS; i++)
 		tick(b);
 	assert_int_equal(steered(b, 1), 1);
 	wants(b, 2, 2);

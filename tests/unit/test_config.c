@@ -126,8 +126,8 @@ static void test_all_options(void **state)
 static void test_arfs(void **state)
 {
 	static const char *const bad[] = {
-		"_", "0", "0:", ":0", "0:0,", "0:0,0:1", "0:256", "1024:0", "x:0", "0:x", "0:0;1:1", "0-1:0",
-		"-1:0", "0:99999999999999999999", "99999999999999999999:0",
+		"_", "0", "0:", ":0", "0:0,", "0:0,0:1", "0:256", "1024:0", "x:0", "0:x", "0:0;1:1",
+		"0-1:0", "-1:0", "0:99999999999999999999", "99999999999999999999:0",
 	};
 	struct config cfg = parsed("-i v --arfs --arfs-queues 0:3,1023:255,7:3");
 	char line[64];
@@ -299,6 +299,37 @@ static void test_workers_refused(void **state)
 }
 
 /* Nothing else needs to be there, and nothing after it is looked at. */
+static void test_cpumap(void **state)
+{
+	uint32_t cpu[SLUICE_MAX_CPUS], n = allowed_cpus(cpu, SLUICE_MAX_CPUS);
+	struct config cfg = parsed("-i v");
+	uint64_t all[SLUICE_MAX_CPUS / 64] = { 0 };
+	char line[64];
+
+	(void)state;
+	for (uint32_t i = 0; i < n; i++)
+		all[cpu[i] / 64] |= 1ull << cpu[i] % 64;
+	assert_memory_equal(cfg.cpus, all, sizeof(all));
+	assert_int_equal(cfg.cpu_queue, CONFIG_CPU_QUEUE_DEFAULT);
+	assert_false(cfg.kernel_rfs);
+
+	memset(all, 0, sizeof(all));
+	all[cpu[n - 1] / 64] = 1ull << cpu[n - 1] % 64;
+	snprintf(line, sizeof(line), "-i v --cpumap %u --cpumap-queue 64 --kernel-rfs", cpu[n - 1]);
+	cfg = parsed(line);
+	assert_memory_equal(cfg.cpus, all, sizeof(all));
+	assert_int_equal(cfg.cpu_queue, 64);
+	assert_true(cfg.kernel_rfs);
+	assert_int_equal(parsed("-i v --cpumap-queue 16384").cpu_queue, 16384);
+
+	refused("-i v --cpumap-queue 63", "--cpumap-queue");
+	refused("-i v --cpumap-queue 16385", "--cpumap-queue");
+	refused("-i v --cpumap 1023", "CPU 1023");
+	refused("-i v --cpumap 1024", "below 1024");
+	refused("-i v --cpumap 0,0", "each number once");
+	refused("-i v --cpumap _", "--cpumap");
+}
+
 static void test_help_and_version(void **state)
 {
 	(void)state;
@@ -373,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_role_and_default),
 		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_workers_refused),
+		cmocka_unit_test(test_cpumap),
 		cmocka_unit_test(test_help_and_version),
 		cmocka_unit_test(test_list),
 	};

@@ -11,24 +11,17 @@
 #include "cli/endpoint.h"
 #include "cli/out.h"
 
-static const struct {
-	const char *name;
-	uint8_t number;
-} protos[] = {
-	{ "icmp", IPPROTO_ICMP }, { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP },
-	{ "icmpv6", IPPROTO_ICMPV6 }, { "sctp", IPPROTO_SCTP },
-};
-
-#define NR_PROTOS (sizeof(protos) / sizeof(protos[0]))
-
 const char *proto_name(uint8_t proto)
 {
 	static _Thread_local char text[4];
+	const char *name = protocol_name(proto);
 
-	for (size_t i = 0; i < NR_PROTOS; i++) {
-		if (protos[i].number == proto)
-			return protos[i].name;
-	}
+	if (name)
+		return name;
+	if (proto == IPPROTO_ICMP)
+		return "icmp";
+	if (proto == IPPROTO_ICMPV6)
+		return "icmpv6";
 	snprintf(text, sizeof(text), "%u", proto);
 	return text;
 }
@@ -51,15 +44,13 @@ static int read_number(const char *text, uint32_t max, uint32_t *out)
 
 static int read_proto(const char *text, uint8_t *proto)
 {
-	uint32_t n;
+	uint32_t n = protocol_parse(text);
 
-	for (size_t i = 0; i < NR_PROTOS; i++) {
-		if (!strcmp(text, protos[i].name)) {
-			*proto = protos[i].number;
-			return 0;
-		}
-	}
-	if (read_number(text, 255, &n))
+	if (!strcmp(text, "icmp"))
+		n = IPPROTO_ICMP;
+	else if (!strcmp(text, "icmpv6"))
+		n = IPPROTO_ICMPV6;
+	else if (!n && read_number(text, 255, &n))
 		return -EINVAL;
 	*proto = (uint8_t)n;
 	return 0;

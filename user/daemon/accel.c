@@ -4,17 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "daemon/deadline.h"
 #include "daemon/json.h"
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static bool serves(const struct config *config, uint32_t queue, uint32_t nr_queues)
 {
@@ -114,7 +106,7 @@ int accel_start(struct accel *a, const struct device *dev, uint32_t *removed, ch
 		return err;
 	}
 	a->running = true;
-	a->at = now_ms() + ARFS_TICK_MS;
+	a->at = deadline_in(ARFS_TICK_MS);
 	return 0;
 }
 
@@ -152,22 +144,16 @@ int accel_set(struct accel *a, const struct device *dev, bool on, char *why, siz
 
 int accel_timeout_ms(const struct accel *a)
 {
-	int64_t left = a->at - now_ms();
-
-	if (!a->running)
-		return -1;
-	return left > 0 ? (int)left : 0;
+	return a->running ? deadline_left(a->at) : -1;
 }
 
 void accel_serve(struct accel *a)
 {
-	int64_t now = now_ms();
-
-	if (!a->running || now < a->at)
+	if (!a->running || deadline_left(a->at))
 		return;
 	arfs_tick(&a->arfs);
 	/* From its end: a slow NIC leaves time for others. */
-	a->at = now_ms() + ARFS_TICK_MS;
+	a->at = deadline_in(ARFS_TICK_MS);
 }
 
 json_object *accel_answer(const struct accel *a)

@@ -61,24 +61,45 @@ static int set_queues(struct config *cfg, const struct option_row *row, const ch
 	return err ? list_error(err, row, arg, SLUICE_MAX_QUEUES, why, len) : 0;
 }
 
+static int check_cpus(const struct option_row *row, const char *arg, const uint32_t *cpu, uint32_t nr,
+		      char *why, size_t len)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	for (uint32_t i = 0; i < nr; i++) {
+		if (CPU_ISSET(cpu[i], &set))
+			continue;
+		snprintf(why, len, "--%s %s: CPU %u is offline or not allowed to this process",
+			 row->name, arg, cpu[i]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int set_workers(struct config *cfg, const struct option_row *row, const char *arg, char *why,
 		       size_t len)
 {
 	int err = config_list(arg, SLUICE_MAX_CPUS, cfg->cpu, &cfg->nr_workers, row->high);
-	cpu_set_t set;
 
 	if (err)
 		return list_error(err, row, arg, SLUICE_MAX_CPUS, why, len);
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return -errno;
-	for (uint32_t i = 0; i < cfg->nr_workers; i++) {
-		if (CPU_ISSET(cfg->cpu[i], &set))
-			continue;
-		snprintf(why, len, "--workers %s: CPU %u is offline or not allowed to this process", arg,
-			 cfg->cpu[i]);
-		return -EINVAL;
-	}
-	return 0;
+	return check_cpus(row, arg, cfg->cpu, cfg->nr_workers, why, len);
+}
+
+static int set_cpumap(struct config *cfg, const struct option_row *row, const char *arg, char *why,
+		      size_t len)
+{
+	uint32_t cpu[SLUICE_MAX_CPUS], nr = 0;
+	int err = config_list(arg, SLUICE_MAX_CPUS, cpu, &nr, row->high);
+
+	if (err)
+		return list_error(err, row, arg, SLUICE_MAX_CPUS, why, len);
+	memset(cfg->cpus, 0, sizeof(cfg->cpus));
+	for (uint32_t i = 0; i < nr; i++)
+		cfg->cpus[cpu[i] / 64] |= 1ull << cpu[i] % 64;
+	return check_cpus(row, arg, cpu, nr, why, len);
 }
 
 static int set_flow_limit(struct config *cfg, const struct option_row *row, const char *arg, char *why,
@@ -111,8 +132,8 @@ static int set_arfs_queues(struct config *cfg, const struct option_row *row, con
 		if (!*end)
 			return 0;
 	}
-	snprintf(why, len, "--%s %s: expected a list such as 0:0,4:1, CPUs below %u and rx queues below %u, "
-		 "each CPU once", row->name, arg, SLUICE_MAX_CPUS, SLUICE_MAX_QUEUES);
+	snprintf(why, len, "--%s %s: expected a list such as 0:0,4:1, CPUs below %u and rx queues "
+		 "below %u, each CPU once", row->name, arg, SLUICE_MAX_CPUS, SLUICE_MAX_QUEUES);
 	return -EINVAL;
 }
 
@@ -130,21 +151,6 @@ static int set_number(struct config *cfg, const struct option_row *row, const ch
 		return -EINVAL;
 	}
 	*(uint32_t *)((char *)cfg + row->field) = (uint32_t)value;
-	return 0;
-}
-
-static int set_cpumap(struct config *cfg, const struct option_row *row, const char *arg, char *why,
-		      size_t len)
-{
-	uint32_t cpu[SLUICE_MAX_CPUS], nr = 0;
-
-	if (config_list(arg, row->high, cpu, &nr, SLUICE_MAX_CPUS)) {
-		snprintf(why, len, "--%s %s: expected CPUs such as 0,2-5, each once", row->name, arg);
-		return -EINVAL;
-	}
-	memset(cfg->cpus, 0, sizeof(cfg->cpus));
-	for (uint32_t i = 0; i < nr; i++)
-		cfg->cpus[cpu[i] / 64] |= 1ull << cpu[i] % 64;
 	return 0;
 }
 

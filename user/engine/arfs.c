@@ -75,7 +75,7 @@ static bool wanted_queue(const struct arfs *a, uint32_t hash, uint32_t *queue)
 	if (!size)
 		return false;
 	val = __atomic_load_n(&s->sock_flow[hash & (size - 1)], __ATOMIC_RELAXED);
-	if (val == SLUICE_NO_CPU || (val ^ hash) & ~s->cpu_mask)
+	if (steer_sock_flow_empty(s, hash & (size - 1), val) || (val ^ hash) & ~s->cpu_mask)
 		return false;
 	*queue = a->cpu_queue[(val & s->cpu_mask) % SLUICE_MAX_CPUS];
 	return true;
@@ -137,7 +137,7 @@ static void filter_coming(const struct arfs *a, struct arfs_filter *f)
 	const struct sluice_dev_flow *slot = slot_of(a, f->nic.queue, f->hash);
 	struct entry e;
 
-	f->state = ARFS_COMING_STATE;
+	f->state = ARFS_COMING;
 	f->ticks = 0;
 	f->busy = 0;
 	f->last_qtail = slot && entry_read(slot, &e) ? e.last_qtail : 0;
@@ -210,7 +210,7 @@ static void hold_back(const struct arfs *a, const struct arfs_filter *f)
 	const struct arfs_table *t = &a->table[f->nic.queue];
 
 	if (t->look)
-		t->look[f->hash & (t->entries - 1)].hold = ARFS_HOLD;
+		t->look[f->hash & (t->entries - 1)].hold = ARFS_HOLD_LOOKS;
 }
 
 /* Whose time it is not yet is asked again at the next call. */
@@ -261,7 +261,7 @@ static bool may_expire(const struct arfs *a, const struct arfs_filter *f, const 
 		return true;
 	if (entry_past(a, f->nic.queue, e) >= (int64_t)10 * entries)
 		return true;
-	return a->starved && f->ticks >= ARFS_SILENT;
+	return a->starved && f->ticks >= ARFS_SILENT_TICKS;
 }
 
 static void check_coming(struct arfs *a, struct arfs_filter *f, struct sluice_dev_flow *slot,
@@ -272,7 +272,7 @@ static void check_coming(struct arfs *a, struct arfs_filter *f, struct sluice_de
 		f->state = ARFS_HELD;
 		f->ticks = 0;
 		f->last_qtail = e->last_qtail;
-	} else if (++f->ticks > ARFS_COMING) {
+	} else if (++f->ticks > ARFS_COMING_TICKS) {
 		a->stat.lost++;
 		expire(a, f);
 	}
@@ -284,12 +284,12 @@ static void check_held(struct arfs *a, struct arfs_filter *f, const struct entry
 
 	if (e->last_qtail != f->last_qtail)
 		f->ticks = 0;
-	else if (f->ticks < ARFS_SILENT)
+	else if (f->ticks < ARFS_SILENT_TICKS)
 		f->ticks++;
 	f->last_qtail = e->last_qtail;
 	/* First, as the flow's new target has taken the filter out of its entry. */
 	if (e->hash == f->hash && wanted_queue(a, f->hash, &to) && to != f->nic.queue) {
-		if (entry_past(a, f->nic.queue, e) >= 0 || f->busy++ >= ARFS_BUSY)
+		if (entry_past(a, f->nic.queue, e) >= 0 || f->busy++ >= ARFS_BUSY_LOOKS)
 			move(a, f, to);
 		return;
 	}
@@ -307,7 +307,7 @@ static void check(struct arfs *a, struct arfs_filter *f)
 		e = (struct entry){ .filter = SLUICE_NO_FILTER };
 	if (f->state == ARFS_LEAVING || !slot)
 		expire(a, f);
-	else if (f->state == ARFS_COMING_STATE)
+	else if (f->state == ARFS_COMING)
 		check_coming(a, f, slot, &e);
 	else
 		check_held(a, f, &e);
@@ -324,18 +324,18 @@ static void promote(struct arfs *a, struct arfs_look *look, uint32_t from, uint3
 		return;
 	if (a->env.flow_key(a->env.ctx, look->hash, &nic.flow)) {
 		a->stat.unknown++;
-		look->hold = ARFS_HOLD;
+		look->hold = ARFS_HOLD_LOOKS;
 		return;
 	}
 	err = nic_add(a, &nic);
 	if (err) {
 		if (err != -ENOSPC)
-			look->hold = ARFS_HOLD;
+			look->hold = ARFS_HOLD_LOOKS;
 		return;
 	}
 	a->stat.installed++;
 	/* Should the flow not come, it is not tried again at once. */
-	look->hold = ARFS_COMING + ARFS_HOLD;
+	look->hold = ARFS_COMING_TICKS + ARFS_HOLD_LOOKS;
 	look->busy = 0;
 	filter_insert(a, look->hash, &nic, from);
 	filter_coming(a, filter_find(a, look->hash));
@@ -369,7 +369,7 @@ static void look_at(struct arfs *a, uint32_t queue, uint32_t i)
 		look->busy = 0;
 		return;
 	}
-	if (entry_past(a, queue, &e) < 0 && look->busy++ < ARFS_BUSY)
+	if (entry_past(a, queue, &e) < 0 && look->busy++ < ARFS_BUSY_LOOKS)
 		return;
 	promote(a, look, queue, to);
 }

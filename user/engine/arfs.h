@@ -8,16 +8,21 @@
  *   rps_sock_flow[hash] --> CPU --cpu_queue--> queue Q, another than the queue q in whose
  *   rps_dev_flow the flow is --> flow_key[hash] --> filter {addresses, ports} -> Q
  *
- *   free --promote--> COMING --seen in Q's rps_dev_flow--> HELD --expired--> free
- *                       |  not seen for ARFS_COMING          |  wanted on another queue
- *                       +--> free                            +--> COMING (there), or free
- *   (each step to free by way of LEAVING, where the NIC does not let go at once)
+ *           promote()           check_coming(): seen there
+ *   (none) ----------> COMING --------------------------------> HELD
+ *     ^                 |  ^                                     | |
+ *     |                 |  +--- move(): wanted on another queue -+ |
+ *     |  check_coming():|                                          | check_held(): expired,
+ *     |  not seen for   |                                          | or wanted at home
+ *     |  COMING_TICKS   v                                          v
+ *     +------------- LEAVING <-------------------------------------+
+ *       expire(): the NIC has let go, mostly at once
  *
  * Not per packet, as in Linux, but by looking at the tables every ARFS_TICK_MS: the XDP
  * program cannot install filters. A filter expires when the flow's entry of Q no longer holds it,
  * when Q's target has processed ten times the table's entries since the flow's last
  * packet, or when another CPU wants the flow. These rules count packets: on a queue that has gone
- * silent nothing would expire, so a filter unused for ARFS_SILENT also goes, but only if
+ * silent nothing would expire, so a filter unused for ARFS_SILENT_TICKS also goes, but only if
  * another flow finds the NIC full.
  *
  * rps_dev_flow.filter is the number of the filter that brought the entry's flow. The program
@@ -30,8 +35,8 @@
  * in the old queue of the NIC, unseen by anyone, while later ones come by the new one. What
  * can be had is had: a flow changes its queue when all its packets that the program has seen are
  * processed, so only those few that arrive in the moment of the change can be overtaken. A flow
- * that is never idle when looked at changes after ARFS_BUSY looks all the same: such flows are
- * those that gain most. Between any two changes the order guarantee is that of rps_dev_flow.
+ * that is never idle when looked at changes after ARFS_BUSY_LOOKS looks all the same: such flows
+ * gain most. Between any two changes the order guarantee is that of rps_dev_flow.
  *
  * Owns its filters in the NIC and no others. Control thread only.
  */
@@ -48,11 +53,14 @@
 /* How often arfs_tick() wants to be called. The times below are in its calls. */
 #define ARFS_TICK_MS 100
 /* A flow whose packets do not arrive on the new queue by then does not obey the filter. */
-#define ARFS_COMING 20
+#define ARFS_COMING_TICKS 20
 /* What failed is not tried again for the same flow until it has been looked at so often. */
-#define ARFS_HOLD 50
-#define ARFS_BUSY 10
-#define ARFS_SILENT 100
+#define ARFS_HOLD_LOOKS 50
+/* Lower: more packets are overtaken; higher: a busy flow stays longer where it is not wanted. */
+#define ARFS_BUSY_LOOKS 10
+/* Lower: flows that pause lose their filters where these are scarce; higher: dead ones keep them.
+ */
+#define ARFS_SILENT_TICKS 100
 /*
  * Work of one call: entries looked at, and ns after which the NIC is asked for nothing more.
  * One request may take a driver some ms, and the control thread waits for it.
@@ -102,7 +110,7 @@ struct arfs_env {
 
 enum arfs_state {
 	ARFS_FREE,
-	ARFS_COMING_STATE,
+	ARFS_COMING,
 	ARFS_HELD,
 	ARFS_LEAVING,
 };
