@@ -16,7 +16,8 @@
 #include "engine/stat.h"
 #include "engine/worker.h"
 
-int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry, unsigned int nr)
+int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry,
+		  unsigned int nr)
 {
 	struct udp_port *old = table->port[port], *new = NULL;
 
@@ -40,7 +41,7 @@ void udp_table_destroy(struct udp_table *table)
 	memset(table, 0, sizeof(*table));
 }
 
-/* Linux's compute_score for a socket whose local address was found to match; -1: not for this packet. */
+/* Linux's compute_score for a socket whose local address matches; -1: not for this packet. */
 static int udp_score(const struct udp_key *key, const struct pkt *pkt)
 {
 	int score = 0;
@@ -86,7 +87,8 @@ static struct sock *udp_select(const struct udp_port *port, uint32_t group, uint
 }
 
 /* One of Linux's two passes: sockets bound to the destination, then those bound to any address. */
-static const struct udp_entry *udp_best(const struct udp_port *port, const struct pkt *pkt, bool any)
+static const struct udp_entry *udp_best(const struct udp_port *port, const struct pkt *pkt,
+					bool any)
 {
 	const struct udp_entry *best = NULL;
 	int score, best_score = -1;
@@ -94,7 +96,8 @@ static const struct udp_entry *udp_best(const struct udp_port *port, const struc
 	for (unsigned int i = 0; i < port->nr; i++) {
 		const struct udp_entry *entry = &port->entry[i];
 
-		if (any ? !addr_is_any(&entry->key.local) : !addr_equal(&entry->key.local, &pkt->daddr))
+		if (any ? !addr_is_any(&entry->key.local) :
+			  !addr_equal(&entry->key.local, &pkt->daddr))
 			continue;
 		score = udp_score(&entry->key, pkt);
 		if (score > best_score) {
@@ -121,7 +124,8 @@ struct sock *udp_lookup(const struct udp_table *table, const struct pkt *pkt)
 }
 
 /* len: the UDP length. */
-static bool udp_csum_ok(const struct engine *engine, const struct pkt *pkt, const struct udphdr *uh, uint32_t len)
+static bool udp_csum_ok(const struct engine *engine, const struct pkt *pkt,
+			const struct udphdr *uh, uint32_t len)
 {
 	uint64_t pseudo;
 
