@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
 /*
- * freeze PID CPU [STOP_MS RUN_MS]: stops the one thread of the process that may run on
- * this CPU alone, as if it were never scheduled, and lets go of it at SIGTERM. A signal would stop all threads.
+ * freeze PID CPU [STOP_MS RUN_MS]: stops the one thread of the process that may run on this CPU
+ * alone, as if it were never scheduled, and lets go of it at SIGTERM. A signal would stop all.
  * With times, it stands still and runs in turn, and so does whatever thread comes after it there.
  */
 #include <dirent.h>

@@ -484,10 +484,7 @@ static void test_held_after_delivery(void **state)
 	threaded_close(t);
 }
 
-/*
- * Held and released again and again, also before it has noticed: nothing is lost, and it
- * still sleeps.
- */
+/* Held and released again and again, also before it has noticed: nothing is lost, and it sleeps. */
 static void test_held_often(void **state)
 {
 	struct threaded *t = threaded_open();

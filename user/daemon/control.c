@@ -66,8 +66,8 @@ static struct attached *find_slot(struct client *client, uint32_t slot)
 }
 
 /*
- * What can be said of the socket before the kernel's tables are looked at. 0, or a
- * positive errno and why.
+ * What can be said of the socket before the kernel's tables are looked at. 0, or a positive errno
+ * and why.
  */
 static int check_facts(const struct control *c, const struct client *client,
 		       const struct porter_facts *facts, const char **why)
@@ -77,7 +77,8 @@ static int check_facts(const struct control *c, const struct client *client,
 		return facts->error;
 	}
 	if (facts->netns_cookie != porter_netns_cookie(c->porter)) {
-		*why = "the socket is of another network namespace than the daemon's: run sluiced in that one";
+		*why = "the socket is of another network namespace than the daemon's: run sluiced "
+		       "in that one";
 		return EPERM;
 	}
 	/*
@@ -94,12 +95,15 @@ static int check_facts(const struct control *c, const struct client *client,
 		return EDESTADDRREQ;
 	}
 	if (facts->filter) {
-		*why = facts->filter < 0 ? "the socket has an eBPF filter, which cannot be honoured: detach it"
-					 : "the socket has a filter (SO_ATTACH_FILTER), which is not honoured yet: detach it";
+		*why = facts->filter < 0 ?
+		       "the socket has an eBPF filter, which cannot be honoured: detach it" :
+		       "the socket has a filter (SO_ATTACH_FILTER), which is not honoured yet: "
+		       "detach it";
 		return EOPNOTSUPP;
 	}
 	if (facts->encap) {
-		*why = "the socket is an encapsulation socket (UDP_ENCAP), whose traffic is the kernel's";
+		*why = "the socket is an encapsulation socket (UDP_ENCAP), whose traffic is the "
+		       "kernel's";
 		return EOPNOTSUPP;
 	}
 	if (ports_find(c->ports, facts->port, facts->cookie)) {
@@ -182,8 +186,7 @@ static int serve_attach(struct control *c, struct client *client,
 			const struct porter_request *request)
 {
 	const struct sluice_ctl_msg *msg = &request->msg;
-	uint32_t ring_bytes = msg->u.attach.lane_bytes ? msg->u.attach.lane_bytes :
-							 SLUICE_LANE_DEFAULT;
+	uint32_t ring_bytes = msg->u.attach.lane_bytes ?: SLUICE_LANE_DEFAULT;
 	const char *why = NULL;
 	struct attached *a = NULL;
 	int err, wake_client = -1;
@@ -194,13 +197,12 @@ static int serve_attach(struct control *c, struct client *client,
 	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX ||
 	    (ring_bytes & (ring_bytes - 1)))
 		return refuse(client, msg, EINVAL,
-			      "lane of %u bytes: a power of two from %u to %u is needed",
-			      ring_bytes, SLUICE_LANE_MIN, SLUICE_LANE_MAX);
+			      "lane of %u bytes: a power of two from %u to %u is needed", ring_bytes,
+			      SLUICE_LANE_MIN, SLUICE_LANE_MAX);
 	err = attached_new(c, client, &request->facts, ring_bytes, &a, &wake_client);
 	if (err)
-		return refuse(client, msg, -err,
-			      "no memory for another lane: this program's lanes may hold %llu MiB",
-			      LANEMEM_MAX >> 20);
+		return refuse(client, msg, -err, "no memory for another lane: this program's lanes "
+			      "may hold %llu MiB", LANEMEM_MAX >> 20);
 	err = ports_attach(c->ports, a);
 	if (err) {
 		err = refuse(client, msg, -a->error, "%s", a->why);
@@ -383,9 +385,8 @@ static void change_end(struct control *c, int err)
 
 	if (err == -EAGAIN) {
 		err = -EBUSY;
-		snprintf(change->note, sizeof(change->note),
-			 "flows that always have packets waiting "
-			 "have not left the table that was replaced before: try again later");
+		snprintf(change->note, sizeof(change->note), "flows that always have packets "
+			 "waiting have not left the table that was replaced before: try again later");
 	}
 	change->active = false;
 	if (change->client && change_answer(change->client, &change->request, err, change->note))

@@ -166,10 +166,7 @@ void device_drain(struct device *dev)
 		nanosleep(&step, NULL);
 	}
 	free(tail);
-	/*
-	 * Taken from the ring is not yet delivered: a worker is quiescent when it has
-	 * nothing in hand.
-	 */
+	/* Taken from the ring is not yet delivered: with nothing in hand, a worker is quiescent. */
 	synchronize_rcu();
 }
 

@@ -19,8 +19,8 @@
  * else nothing has changed and why, a sentence, may be set. -EINVAL: no such setting,
  * queue or CPU, or too many entries; -EBUSY: a worker is being removed; -ENOMEM, -errno of bpf(2).
  * -EAGAIN: nothing yet, flows have still to leave a table that was replaced before: try again
- * after settings_tick(). -EINPROGRESS: nothing yet, a large table is being made: ask
- * the same again.
+ * after settings_tick(). -EINPROGRESS: nothing yet, a large table is being made: ask the same
+ * again.
  *
  * Setting the entries empties the table, as in Linux, also when the number is the same.
  */

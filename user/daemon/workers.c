@@ -35,8 +35,8 @@ int workers_step(struct device *dev, char *text, size_t len)
 	if (err == -EAGAIN)
 		return -EINPROGRESS;
 	if (!err && dev->leave.late)
-		snprintf(text, len,
-			 "its thread did not get to run: datagrams may have come out of order");
+		snprintf(text, len, "its thread did not get to run: datagrams may have come out of "
+			 "order");
 	return err;
 }
 

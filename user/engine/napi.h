@@ -47,8 +47,8 @@ struct napi {
 };
 
 /*
- * Goes on from where flow_head is. -ENOMEM. The source stays the caller's. max_held: the
- * size of the worker's packet pool.
+ * Goes on from where flow_head is. -ENOMEM. The source stays the caller's. max_held: the size of
+ * the worker's packet pool.
  */
 int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
 	      unsigned int max_held);

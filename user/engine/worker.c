@@ -154,8 +154,8 @@ static bool worker_pending(const struct worker *worker)
 		if (src->ops->pending(src))
 			return true;
 	}
-	return atomic_load_explicit(&worker->stop,
-				    memory_order_relaxed) || worker_must_hold(worker);
+	return atomic_load_explicit(&worker->stop, memory_order_relaxed) ||
+	       worker_must_hold(worker);
 }
 
 /* What a kick wrote would keep the worker from ever sleeping. */
@@ -200,10 +200,7 @@ static void worker_sleep(struct worker *worker, struct pollfd *fds)
 		worker_drain_kicks(worker);
 }
 
-/*
- * With nothing in hand. What the control thread does to our instances meanwhile is seen
- * after it.
- */
+/* With nothing in hand. What the control thread does to our instances is seen afterwards. */
 static void worker_hold_still(struct worker *worker)
 {
 	const struct timespec step = { .tv_nsec = WORKER_HOLD_STEP_NS };

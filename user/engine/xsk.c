@@ -45,8 +45,8 @@ static void xsk_recycle(struct source *src, const uint64_t *frame, unsigned int 
 
 	memcpy(&xsk->stash[xsk->nr_stash], frame, n * sizeof(*frame));
 	n += xsk->nr_stash;
-	__atomic_store_n(&xsk->nr_stash, n - umem_recycle(xsk->umem, xsk->stash, n),
-			 __ATOMIC_RELAXED);
+	n -= umem_recycle(xsk->umem, xsk->stash, n);
+	__atomic_store_n(&xsk->nr_stash, n, __ATOMIC_RELAXED);
 }
 
 static bool xsk_pending(const struct source *src)
