@@ -12,7 +12,8 @@
 need_cpus 2
 
 PORT=7000 FLOWS=256
-CYCLES=${CYCLES:-200} OVERLOADED=${OVERLOADED:-12} RINGS=${RINGS:-40}
+# Overloaded: until workers did not catch up so many times.
+CYCLES=${CYCLES:-200} OVERLOADED=${OVERLOADED:-12} TORN=${TORN:-8} RINGS=${RINGS:-40}
 
 worker()
 {
@@ -55,7 +56,8 @@ memory()
 # CPU: away and back
 cycle()
 {
-	worker del "$1" >/dev/null && worker add "$1" || fail "cycle with CPU $1"
+	worker del "$1" >"$TB_DIR/note" && worker add "$1" || fail "cycle with CPU $1"
+	[ ! -s "$TB_DIR/note" ] || fail "cycle with CPU $1: $(cat "$TB_DIR/note")"
 }
 
 # The client reads what is under way, and ends.
@@ -66,17 +68,20 @@ finish()
 	tb_stop recv
 	sent=$(out gen .sent) got=$(out recv .received) lost=$((sent - got))
 	ring_lost=$(stat .books.ring_lost) torn=$(stat .gone.torn_off)
-	equal "reordered" "$(out recv .reordered)" 0
-	equal "received by the kernel" "$(out recv .kernel)" 0
-	equal "lost, and lost in rings or for want of room in the lane" "$lost" \
+	stalled=$(stat .xdp.pass_stalled)
+	equal "received by the kernel" "$(out recv .kernel)" "$stalled"
+	# Between the two ways order is not kept.
+	[ "$stalled" != 0 ] || equal "reordered" "$(out recv .reordered)" 0
+	equal "lost, and lost in rings or for want of room" "$lost" \
 		$((ring_lost + $(stat .books.dropped)))
 	eventually books_are_closed || fail "the books do not close: $(stat .books)"
 }
 
-# Something that leaves the worker on CPU 1 a hundredth of its time
-starve()
+# The worker on CPU 1 runs for 1 ms at a time, and then not for as long as its ring takes to fill
+throttle()
 {
-	tb_start hog "$TB_B" nice -n -20 taskset -c 1 sh -c 'while :; do :; done'
+	tb_start freeze "$TB_B" "$TOOLS/freeze" "${TB_PID[sluiced]}" 1 50 1
+	tb_expect freeze frozen || fail "cannot throttle a thread"
 }
 
 # NAME RATE CYCLES ARGUMENTS...: cycles under traffic at a fresh daemon
@@ -92,7 +97,7 @@ run()
 	descriptors=$(fds) before=$(memory)
 	tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --lane 67108864 --cpu 1 --hop 5 -t 150 -j
 	eventually serves $PORT || fail "not attached"
-	[ "$name" != overloaded ] || starve
+	[ "$name" != overloaded ] || throttle
 	start=$(date +%s%N)
 	generate gen --dst "$TB_B4" --dport $PORT --flows $FLOWS --size 64 --cpus 0 \
 		--rate "$rate" --time 120
@@ -101,18 +106,20 @@ run()
 		if [ "$name" = overloaded ]; then
 			sleep 0.3
 			cycle 1
+			[ "$(stat .gone.torn_off)" -lt "$TORN" ] || break
 		else
 			cycle $((i % 2))
 		fi
 	done
 	took=$((($(date +%s%N) - start) / 1000000))
+	tb_stop freeze
 	tb_signal gen INT
 	finish
 	nothing_kept
 	# The allocator keeps some of what lanes and packets used.
 	grown=$(($(memory) - before))
 	[ $grown -lt 12288 ] || fail "the daemon has grown by $grown KiB"
-	echo "ok    $name: $cycles cycles in $took ms, sent $sent, lost in rings $ring_lost," \
+	echo "ok    $name: $i cycles in $took ms, sent $sent, lost in rings $ring_lost," \
 		"torn off $torn, grown by $grown KiB"
 }
 
@@ -171,7 +178,13 @@ run "without loss" $((rate * 2 / 3)) "$CYCLES" --ring 16384
 equal "lost" "$lost" 0
 conserved
 
-run overloaded 400000 "$OVERLOADED"
+# Where other load takes the worker its CPU, too, for 200 ms, it is passed by, and order not kept.
+for try in 1 2 3; do
+	run overloaded 400000 "$OVERLOADED" --ring 16384
+	[ "$stalled" != 0 ] || break
+	echo "$stalled packets were passed by a worker that stood still for too long: once more"
+done
+[ "$stalled" = 0 ] || skip "the machine is too busy to tell"
 [ "$torn" -gt 0 ] || fail "every worker caught up: the test does not overload them"
 run "rings of 64" 300000 "$RINGS" --ring 64
 [ "$ring_lost" -gt 0 ] || fail "no ring overflowed"

@@ -93,7 +93,8 @@ static void expect(const struct topology_worker *worker, uint32_t n, const char 
 		if (choice[cpu].near == TOPOLOGY_NONE)
 			assert_int_equal(choice[cpu].slot, SLUICE_NO_WORKER);
 		at += snprintf(got + at, sizeof(got) - (size_t)at, "%s%c%c", cpu ? " " : "",
-			       choice[cpu].near == TOPOLOGY_NONE ? '-' : (char)('0' + choice[cpu].slot),
+			       choice[cpu].near == TOPOLOGY_NONE ?
+				       '-' : (char)('0' + choice[cpu].slot),
 			       near[choice[cpu].near]);
 	}
 	assert_string_equal(got, wanted);

@@ -453,9 +453,11 @@ static void test_held(void **state)
 	worker_release(&t->worker);
 	expect_seq(t, 0);
 	assert_false(worker_held(&t->worker));
+	assert_int_equal(worker_unpin(&t->worker), 0);
 	worker_hold(&t->worker);
 	wait_held(t);
 	worker_stop(&t->worker);
+	assert_int_equal(worker_unpin(&t->worker), -ESRCH);
 	threaded_close(t);
 }
 
@@ -482,7 +484,7 @@ static void test_held_after_delivery(void **state)
 	threaded_close(t);
 }
 
-/* Held and released again and again, also before it has noticed: nothing is lost, and it still sleeps. */
+/* Held and released again and again, also before it has noticed: nothing is lost, and it sleeps. */
 static void test_held_often(void **state)
 {
 	struct threaded *t = threaded_open();

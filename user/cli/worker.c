@@ -65,8 +65,8 @@ static int show(const struct worker_conf *c)
 		return EXIT_FAILURE;
 	if (c->json)
 		return out_json(doc, true);
-	printf("%s: %zu workers, %" PRIu64 " at most\n\n", js_str(doc, "dev"), js_len(doc, "workers"),
-	       js_u64(doc, "max"));
+	printf("%s: %zu workers, %" PRIu64 " at most\n\n", js_str(doc, "dev"),
+	       js_len(doc, "workers"), js_u64(doc, "max"));
 	print_workers(doc);
 	print_cpus(doc);
 	json_object_put(doc);

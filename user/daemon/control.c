@@ -43,7 +43,8 @@ static struct sluice_ctl_msg answer_to(const struct sluice_ctl_msg *request, uin
 }
 
 __attribute__((format(printf, 4, 5)))
-static int refuse(struct client *client, const struct sluice_ctl_msg *request, int error, const char *format, ...)
+static int refuse(struct client *client, const struct sluice_ctl_msg *request, int error,
+		  const char *format, ...)
 {
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_REFUSED);
 	va_list args;
@@ -64,7 +65,10 @@ static struct attached *find_slot(struct client *client, uint32_t slot)
 	return NULL;
 }
 
-/* What can be said of the socket before the kernel's tables are looked at. 0, or a positive errno and why. */
+/*
+ * What can be said of the socket before the kernel's tables are looked at. 0, or a positive errno
+ * and why.
+ */
 static int check_facts(const struct control *c, const struct client *client,
 		       const struct porter_facts *facts, const char **why)
 {
@@ -73,7 +77,8 @@ static int check_facts(const struct control *c, const struct client *client,
 		return facts->error;
 	}
 	if (facts->netns_cookie != porter_netns_cookie(c->porter)) {
-		*why = "the socket is of another network namespace than the daemon's: run sluiced in that one";
+		*why = "the socket is of another network namespace than the daemon's: run sluiced "
+		       "in that one";
 		return EPERM;
 	}
 	/*
@@ -90,12 +95,15 @@ static int check_facts(const struct control *c, const struct client *client,
 		return EDESTADDRREQ;
 	}
 	if (facts->filter) {
-		*why = facts->filter < 0 ? "the socket has an eBPF filter, which cannot be honoured: detach it"
-					 : "the socket has a filter (SO_ATTACH_FILTER), which is not honoured yet: detach it";
+		*why = facts->filter < 0 ?
+		       "the socket has an eBPF filter, which cannot be honoured: detach it" :
+		       "the socket has a filter (SO_ATTACH_FILTER), which is not honoured yet: "
+		       "detach it";
 		return EOPNOTSUPP;
 	}
 	if (facts->encap) {
-		*why = "the socket is an encapsulation socket (UDP_ENCAP), whose traffic is the kernel's";
+		*why = "the socket is an encapsulation socket (UDP_ENCAP), whose traffic is the "
+		       "kernel's";
 		return EOPNOTSUPP;
 	}
 	if (ports_find(c->ports, facts->port, facts->cookie)) {
@@ -155,8 +163,8 @@ static int attached_new(struct control *c, struct client *client, const struct p
 	return 0;
 }
 
-static int reply_attached(struct client *client, const struct sluice_ctl_msg *request, const struct attached *a,
-			  int wake_client)
+static int reply_attached(struct client *client, const struct sluice_ctl_msg *request,
+			  const struct attached *a, int wake_client)
 {
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_ATTACHED);
 	int fds[3] = { client->mem.data_ro_fd, client->mem.ctl_fd, wake_client };
@@ -173,10 +181,11 @@ static int reply_attached(struct client *client, const struct sluice_ctl_msg *re
 	return porter_reply(client->fd, &msg, fds, 3);
 }
 
-static int serve_attach(struct control *c, struct client *client, const struct porter_request *request)
+static int serve_attach(struct control *c, struct client *client,
+			const struct porter_request *request)
 {
 	const struct sluice_ctl_msg *msg = &request->msg;
-	uint32_t ring_bytes = msg->u.attach.lane_bytes ? msg->u.attach.lane_bytes : SLUICE_LANE_DEFAULT;
+	uint32_t ring_bytes = msg->u.attach.lane_bytes ?: SLUICE_LANE_DEFAULT;
 	const char *why = NULL;
 	struct attached *a = NULL;
 	int err, wake_client = -1;
@@ -184,13 +193,15 @@ static int serve_attach(struct control *c, struct client *client, const struct p
 	err = check_facts(c, client, &request->facts, &why);
 	if (err)
 		return refuse(client, msg, err, "%s", why);
-	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX || (ring_bytes & (ring_bytes - 1)))
-		return refuse(client, msg, EINVAL, "lane of %u bytes: a power of two from %u to %u is needed",
-			      ring_bytes, SLUICE_LANE_MIN, SLUICE_LANE_MAX);
+	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX ||
+	    (ring_bytes & (ring_bytes - 1)))
+		return refuse(client, msg, EINVAL,
+			      "lane of %u bytes: a power of two from %u to %u is needed", ring_bytes,
+			      SLUICE_LANE_MIN, SLUICE_LANE_MAX);
 	err = attached_new(c, client, &request->facts, ring_bytes, &a, &wake_client);
 	if (err)
-		return refuse(client, msg, -err, "no memory for another lane: this program's lanes may hold %llu MiB",
-			      LANEMEM_MAX >> 20);
+		return refuse(client, msg, -err, "no memory for another lane: this program's lanes "
+			      "may hold %llu MiB", LANEMEM_MAX >> 20);
 	err = ports_attach(c->ports, a);
 	if (err) {
 		err = refuse(client, msg, -a->error, "%s", a->why);
@@ -215,13 +226,15 @@ static void attached_remove(struct control *c, struct client *client, struct att
 	attached_free(client, a);
 }
 
-static int serve_lane(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
+static int serve_lane(struct control *c, struct client *client,
+		      const struct sluice_ctl_msg *request)
 {
 	struct attached *a = find_slot(client, request->lane);
 	struct sluice_ctl_msg done = answer_to(request, SLUICE_CTL_DONE);
 
 	if (!a)
-		return refuse(client, request, ENOENT, "this connection has no lane %u", request->lane);
+		return refuse(client, request, ENOENT, "this connection has no lane %u",
+			      request->lane);
 	if (request->type == SLUICE_CTL_STOP)
 		ports_stop(c->ports, a);
 	else
@@ -239,7 +252,8 @@ static bool query_is_for_root(const struct sluice_ctl_msg *request)
 	       what == SLUICE_QUERY_WORKER || what == SLUICE_QUERY_EXPLAIN;
 }
 
-static int serve_query(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
+static int serve_query(struct control *c, struct client *client,
+		       const struct sluice_ctl_msg *request)
 {
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_ANSWER);
 	int fd, err;
@@ -249,7 +263,8 @@ static int serve_query(struct control *c, struct client *client, const struct sl
 			      "only root may ask for rules, settings and single flows: use sudo");
 	fd = answer_query(c, request);
 	if (fd == -EINVAL)
-		return refuse(client, request, EINVAL, "this daemon knows no query %u", request->u.query.what);
+		return refuse(client, request, EINVAL, "this daemon knows no query %u",
+			      request->u.query.what);
 	if (fd < 0)
 		return refuse(client, request, -fd, "cannot answer: %s", strerror(-fd));
 	err = porter_reply(client->fd, &msg, &fd, 1);
@@ -266,7 +281,8 @@ static int change_begin(struct control *c, const struct sluice_ctl_msg *request,
 	if (request->type == SLUICE_CTL_RULE)
 		return rules_serve(&c->rules, c->dev, request, text, SLUICE_CTL_TEXT);
 	if (c->change.active) {
-		snprintf(text, SLUICE_CTL_TEXT, "another change is under way: try again in a moment");
+		snprintf(text, SLUICE_CTL_TEXT,
+			 "another change is under way: try again in a moment");
 		return -EBUSY;
 	}
 	if (request->type == SLUICE_CTL_WORKER)
@@ -368,8 +384,8 @@ static void change_end(struct control *c, int err)
 
 	if (err == -EAGAIN) {
 		err = -EBUSY;
-		snprintf(change->note, sizeof(change->note), "flows that always have packets waiting "
-			 "have not left the table that was replaced before: try again later");
+		snprintf(change->note, sizeof(change->note), "flows that always have packets "
+			 "waiting have not left the table that was replaced before: try again later");
 	}
 	change->active = false;
 	if (change->client && change_answer(change->client, &change->request, err, change->note))

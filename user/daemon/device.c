@@ -137,15 +137,16 @@ static int device_setup(struct device *dev, bool generic, char *why, size_t len)
 	if (!err)
 		err = steer_attach(&dev->steer);
 	if (err == -EBUSY || err == -EEXIST)
-		snprintf(why, len, "%s has an XDP program: see 'ip link show %s', stop its owner or "
-			 "detach it", dev->config->ifname, dev->config->ifname);
+		snprintf(why, len, "%s has an XDP program: see 'ip link show %s', stop its owner "
+			 "or detach it", dev->config->ifname, dev->config->ifname);
 	else if (err == -EOPNOTSUPP)
 		snprintf(why, len, "the driver of %s has no native XDP: leave -N out",
 			 dev->config->ifname);
 	else if (err)
-		snprintf(why, len, "cannot attach XDP to %s: %s%s", dev->config->ifname, strerror(-err),
-			 err == -EINVAL || err == -ENOSPC ? " (a veth needs as many rx queues as its peer "
-			 "has tx queues, and an MTU below 3,500)" : "");
+		snprintf(why, len, "cannot attach XDP to %s: %s%s", dev->config->ifname,
+			 strerror(-err), err == -EINVAL || err == -ENOSPC ?
+			 " (a veth needs as many rx queues as its peer has tx queues, and an MTU "
+			 "below 3,500)" : "");
 	return err;
 }
 
@@ -189,8 +190,8 @@ static int device_start_workers(struct device *dev, char *why, size_t len)
 		if (!err)
 			err = worker_start(&dev->worker[w]);
 		if (err) {
-			snprintf(why, len, "cannot start a worker on CPU %u: %s", dev->worker[w].cpu,
-				 strerror(-err));
+			snprintf(why, len, "cannot start a worker on CPU %u: %s",
+				 dev->worker[w].cpu, strerror(-err));
 			break;
 		}
 	}

@@ -65,7 +65,8 @@ struct device {
 	uint64_t workers;	/* bit w: slot w has a worker, also one that is being removed */
 	struct xsk *xsk;	/* position * max_workers + slot */
 	struct worker *worker;	/* by slot */
-	uint64_t own_mask[SLUICE_MAX_QUEUES / 64];	/* bit by position: a user has set rps_cpus */
+	/* Bit by position: a user has set rps_cpus. */
+	uint64_t own_mask[SLUICE_MAX_QUEUES / 64];
 	struct device_gone gone;
 	struct device_leave leave;
 	struct rfs_kernel rfs_kernel;	/* opened by settings_kernel_rfs() */

@@ -37,8 +37,8 @@ int device_queues(struct device *dev, char *why, size_t len)
 	}
 	for (uint32_t i = 0; i < config->nr_queues; i++) {
 		if (config->queue[i] >= dev->info.nr_queues) {
-			snprintf(why, len, "%s has no rx queue %u, only %u: see 'ethtool -l %s'", name,
-				 config->queue[i], dev->info.nr_queues, name);
+			snprintf(why, len, "%s has no rx queue %u, only %u: see 'ethtool -l %s'",
+				 name, config->queue[i], dev->info.nr_queues, name);
 			return -EINVAL;
 		}
 		dev->queue[dev->nr_queues++] = config->queue[i];
@@ -76,8 +76,8 @@ static int xsk_error(const struct device *dev, uint32_t queue, int err, char *wh
 		snprintf(why, len, "RLIMIT_MEMLOCK is too low for the UMEM: raise it, or grant "
 			 "CAP_IPC_LOCK");
 	else
-		snprintf(why, len, "cannot open an AF_XDP socket on queue %u of %s: %s", queue, name,
-			 strerror(-err));
+		snprintf(why, len, "cannot open an AF_XDP socket on queue %u of %s: %s", queue,
+			 name, strerror(-err));
 	return err;
 }
 
@@ -166,7 +166,7 @@ void device_drain(struct device *dev)
 		nanosleep(&step, NULL);
 	}
 	free(tail);
-	/* Taken from the ring is not yet delivered: a worker is quiescent when it has nothing in hand. */
+	/* Taken from the ring is not yet delivered: with nothing in hand, a worker is quiescent. */
 	synchronize_rcu();
 }
 

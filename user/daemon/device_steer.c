@@ -142,7 +142,8 @@ int device_steer_init(struct device *dev)
 	int err = device_steer_workers(dev, NULL);
 
 	for (uint32_t i = 0; !err && i < dev->nr_queues; i++)
-		err = steer_resize_dev_flow(&dev->steer, dev->queue[i], dev->config->dev_flow_entries);
+		err = steer_resize_dev_flow(&dev->steer, dev->queue[i],
+					    dev->config->dev_flow_entries);
 	device_for_each_worker(dev, w) {
 		if (!err)
 			err = device_flow_limit(dev, w);

@@ -20,7 +20,7 @@
 
 struct device;
 
-/* Settings before the program is attached: masks, flow tables, limits, the device's address. -errno. */
+/* Before the program is attached: masks, flow tables, limits, the device's address. -errno. */
 int device_steer_init(struct device *dev);
 
 /*

@@ -60,7 +60,8 @@ static int check_cpu(const struct device *dev, uint32_t cpu, char *why, size_t l
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return -errno;
 	if (!CPU_ISSET(cpu, &set))
-		return refuse(-EINVAL, why, len, "CPU %u is offline or not allowed to the daemon", cpu);
+		return refuse(-EINVAL, why, len, "CPU %u is offline or not allowed to the daemon",
+			      cpu);
 	return 0;
 }
 
@@ -111,7 +112,8 @@ static int worker_publish(struct device *dev, uint32_t w)
 	int err = device_flow_limit(dev, w);
 
 	for (uint32_t i = 0; !err && i < dev->nr_queues; i++)
-		err = steer_set_target(&dev->steer, dev->queue[i], w, xsk_fd(device_xsk(dev, i, w)));
+		err = steer_set_target(&dev->steer, dev->queue[i], w,
+				       xsk_fd(device_xsk(dev, i, w)));
 	return err ? err : device_steer_workers(dev, NULL);
 }
 
@@ -124,15 +126,15 @@ int device_worker_add(struct device *dev, uint32_t cpu, char *why, size_t len)
 	if (err)
 		return err;
 	if (w == dev->max_workers)
-		return refuse(-ENOSPC, why, len, "there is packet memory for %u workers only: remove one, "
-			      "or start sluiced with --max-workers %u", w, w + 1);
+		return refuse(-ENOSPC, why, len, "there is packet memory for %u workers only: remove "
+			      "one, or start sluiced with --max-workers %u", w, w + 1);
 	err = worker_open(dev, w, cpu, why, len);
 	if (err)
 		return err;
 	dev->workers |= 1ull << w;
 	err = worker_publish(dev, w);
 	if (err)
-		/* What was done leads to no slot that is empty: as a worker that is removed at once. */
+		/* What was done may bring it packets already: as a worker that is removed at once. */
 		device_worker_del(dev, cpu, note, sizeof(note));
 	return err;
 }
@@ -146,8 +148,8 @@ static void note_forgotten(const struct device *dev, const uint64_t *forgotten, 
 	for (uint32_t i = 0; i < dev->nr_queues && at < len; i++) {
 		if (forgotten[i / 64] >> i % 64 & 1)
 			at += (size_t)snprintf(note + at, len - at, "%s%u", at ? ", " :
-					       "masks that named no other worker name all of them now: "
-					       "queue ", dev->queue[i]);
+					       "masks that named no other worker name all of them "
+					       "now: queue ", dev->queue[i]);
 	}
 }
 
@@ -157,13 +159,19 @@ int device_worker_del(struct device *dev, uint32_t cpu, char *note, size_t len)
 	int w = device_worker_of(dev, cpu), err;
 
 	if (dev->leave.active)
-		return refuse(-EBUSY, note, len, "a worker is being removed: try again in a moment");
+		return refuse(-EBUSY, note, len,
+			      "a worker is being removed: try again in a moment");
 	if (w < 0)
-		return refuse(-ENOENT, note, len, "CPU %u has no worker: see 'sluice worker show'", cpu);
+		return refuse(-ENOENT, note, len, "CPU %u has no worker: see 'sluice worker show'",
+			      cpu);
 	if (!(dev->workers & (dev->workers - 1)))
-		return refuse(-EINVAL, note, len, "CPU %u has the last worker: add another one first, "
-			      "or stop sluiced", cpu);
-	dev->leave = (struct device_leave){ .active = true, .worker = (uint32_t)w, .since = now_ns() };
+		return refuse(-EINVAL, note, len, "CPU %u has the last worker: add another one "
+			      "first, or stop sluiced", cpu);
+	dev->leave = (struct device_leave){
+		.active = true,
+		.worker = (uint32_t)w,
+		.since = now_ns(),
+	};
 	err = device_steer_workers(dev, forgotten);
 	if (!err)
 		err = steer_grace();
@@ -358,6 +366,8 @@ static void leave_by_force(struct device *dev)
 	uint64_t bit = 1ull << dev->leave.worker, others = dev->workers & ~bit;
 
 	dev->gone.torn_off++;
+	/* Where that fails, it takes longer. */
+	worker_unpin(leaver(dev));
 	if (!hold(dev, dev->workers))
 		dev->leave.late = true;
 	for (uint32_t i = 0; i < dev->nr_queues; i++) {

@@ -3,6 +3,7 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -123,7 +124,8 @@ static int set_flow_cnt(struct device *dev, uint32_t queue, uint32_t n, char *wh
 }
 
 /* Everything is looked at before anything is changed; what can fail then comes first. */
-static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, char *why, size_t len)
+static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, char *why,
+		     size_t len)
 {
 	uint32_t what = request->u.rps.what, queue = request->u.rps.queue;
 	uint32_t flows = request->u.rps.flow_cnt, cpu[SLUICE_RPS_MAX];
@@ -132,15 +134,15 @@ static int set_queue(struct device *dev, const struct sluice_ctl_msg *request, c
 
 	memcpy(mask, request->u.rps.cpus, sizeof(mask));
 	if (position < 0)
-		return invalid(why, len, "queue %u of %s is not served: see 'sluice rps show'", queue,
-			       dev->config->ifname);
+		return invalid(why, len, "queue %u of %s is not served: see 'sluice rps show'",
+			       queue, dev->config->ifname);
 	if (what & SLUICE_RPS_CPUS)
 		n = read_mask(dev, mask, cpu, why, len);
 	if (n < 0)
 		return n;
 	if (what & SLUICE_RPS_FLOW_CNT && flows > SLUICE_DEV_FLOW_MAX)
-		return invalid(why, len, "%u flows are too many: %u is the most; the old table stays",
-			       flows, SLUICE_DEV_FLOW_MAX);
+		return invalid(why, len, "%u flows are too many: %u is the most; the old table "
+			       "stays", flows, SLUICE_DEV_FLOW_MAX);
 	if (dev->leave.active) {
 		snprintf(why, len, "a worker is being removed: try again in a moment");
 		return -EBUSY;
@@ -199,6 +201,19 @@ static void renew_kernel_rfs(struct device *dev)
 		settings_kernel_rfs(dev, true, why, sizeof(why));
 }
 
+/* Where there are CPUs without a worker, on one of them: the kernel keeps it busy. */
+static int begin_table(struct device *dev, uint32_t entries)
+{
+	cpu_set_t set;
+	uint32_t w;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	device_for_each_worker(dev, w)
+		CPU_CLR(dev->worker[w].cpu, &set);
+	return steer_build_start(&dev->steer, entries, CPU_COUNT(&set) ? &set : NULL);
+}
+
 static int set_entries(struct device *dev, const struct sluice_ctl_msg *request, char *why,
 		       size_t len)
 {
@@ -214,7 +229,7 @@ static int set_entries(struct device *dev, const struct sluice_ctl_msg *request,
 	if (config.sock_flow_entries > STEER_BUILD_MIN) {
 		err = steer_build_poll(&dev->steer, config.sock_flow_entries);
 		if (err == -ENOENT)
-			err = steer_build_start(&dev->steer, config.sock_flow_entries) ? -ENOMEM : -EAGAIN;
+			err = begin_table(dev, config.sock_flow_entries) ? -ENOMEM : -EAGAIN;
 		if (err == -EAGAIN)
 			return -EINPROGRESS;
 	}

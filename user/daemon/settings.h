@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
 /*
  * settings.h - what can be set while the daemon runs: Linux's rps_cpus and rps_flow_cnt of a
- * queue, and rps_sock_flow_entries; and RFS for the kernel's sockets. What Linux refuses is refused, and so are CPUs
- * without a worker; the old setting stays then. Control thread only.
+ * queue, and rps_sock_flow_entries; and RFS for the kernel's sockets. What Linux refuses is
+ * refused, and so are CPUs without a worker; the old setting stays then. Control thread only.
  */
 #ifndef SLUICE_DAEMON_SETTINGS_H
 #define SLUICE_DAEMON_SETTINGS_H
@@ -19,7 +19,8 @@
  * else nothing has changed and why, a sentence, may be set. -EINVAL: no such setting,
  * queue or CPU, or too many entries; -EBUSY: a worker is being removed; -ENOMEM, -errno of bpf(2).
  * -EAGAIN: nothing yet, flows have still to leave a table that was replaced before: try again
- * after settings_tick(). -EINPROGRESS: nothing yet, a large table is being made: ask the same again.
+ * after settings_tick(). -EINPROGRESS: nothing yet, a large table is being made: ask the same
+ * again.
  *
  * Setting the entries empties the table, as in Linux, also when the number is the same.
  */

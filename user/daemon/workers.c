@@ -22,7 +22,8 @@ int workers_serve(struct device *dev, const struct sluice_ctl_msg *request, char
 		err = device_worker_del(dev, cpu, text, len);
 		return err ? err : -EINPROGRESS;
 	default:
-		snprintf(text, len, "this daemon cannot do %u with a worker", request->u.worker.verb);
+		snprintf(text, len, "this daemon cannot do %u with a worker",
+			 request->u.worker.verb);
 		return -EINVAL;
 	}
 }
@@ -34,7 +35,8 @@ int workers_step(struct device *dev, char *text, size_t len)
 	if (err == -EAGAIN)
 		return -EINPROGRESS;
 	if (!err && dev->leave.late)
-		snprintf(text, len, "its thread did not get to run: datagrams may have come out of order");
+		snprintf(text, len, "its thread did not get to run: datagrams may have come out of "
+			 "order");
 	return err;
 }
 

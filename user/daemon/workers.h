@@ -14,8 +14,8 @@
 struct device;
 
 /*
- * Does what a WORKER message asks for. 0: done; -EINPROGRESS: begun, workers_step() goes on; text is what
- * the user should know, or "". Else nothing has changed, and text says why, or is "".
+ * Does what a WORKER message asks for. 0: done; -EINPROGRESS: begun, workers_step() goes on; text
+ * is what the user should know, or "". Else nothing has changed, and text says why, or is "".
  */
 int workers_serve(struct device *dev, const struct sluice_ctl_msg *request, char *text, size_t len);
 /* 0: done, text may have been replaced; -EINPROGRESS: not yet. */

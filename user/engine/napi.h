@@ -46,7 +46,10 @@ struct napi {
 	struct napi_stat stat;
 };
 
-/* Goes on from where flow_head is. -ENOMEM. The source stays the caller's. max_held: the size of the worker's packet pool. */
+/*
+ * Goes on from where flow_head is. -ENOMEM. The source stays the caller's. max_held: the size of
+ * the worker's packet pool.
+ */
 int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
 	      unsigned int max_held);
 void napi_destroy(struct napi *napi);

@@ -47,7 +47,20 @@ static void own_types(struct bpf_map_create_opts *opts)
 		opts->btf_key_type_id = opts->btf_value_type_id = 0;
 }
 
-int steer_build_start(struct steer *s, uint32_t entries)
+static int start_thread(struct steer_build *b, const cpu_set_t *cpus)
+{
+	pthread_attr_t attr;
+	int err;
+
+	pthread_attr_init(&attr);
+	if (cpus)
+		pthread_attr_setaffinity_np(&attr, sizeof(*cpus), cpus);
+	err = pthread_create(&b->thread, &attr, build, b);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+int steer_build_start(struct steer *s, uint32_t entries, const cpu_set_t *cpus)
 {
 	const struct bpf_map *map = s->skel->maps.rps_sock_flow;
 	struct steer_build *b = calloc(1, sizeof(*b));
@@ -64,7 +77,7 @@ int steer_build_start(struct steer *s, uint32_t entries)
 	b->opts.map_flags = bpf_map__map_flags(map);
 	steer_map_types(&b->opts, s->skel->obj, "sock_flow_pair");
 	own_types(&b->opts);
-	err = pthread_create(&b->thread, NULL, build, b);
+	err = start_thread(b, cpus);
 	if (err) {
 		if (b->opts.btf_fd)
 			close((int)b->opts.btf_fd);

@@ -154,7 +154,8 @@ static bool worker_pending(const struct worker *worker)
 		if (src->ops->pending(src))
 			return true;
 	}
-	return atomic_load_explicit(&worker->stop, memory_order_relaxed) || worker_must_hold(worker);
+	return atomic_load_explicit(&worker->stop, memory_order_relaxed) ||
+	       worker_must_hold(worker);
 }
 
 /* What a kick wrote would keep the worker from ever sleeping. */
@@ -199,7 +200,7 @@ static void worker_sleep(struct worker *worker, struct pollfd *fds)
 		worker_drain_kicks(worker);
 }
 
-/* With nothing in hand. What the control thread does to our instances meanwhile is seen after it. */
+/* With nothing in hand. What the control thread does to our instances is seen afterwards. */
 static void worker_hold_still(struct worker *worker)
 {
 	const struct timespec step = { .tv_nsec = WORKER_HOLD_STEP_NS };
@@ -305,6 +306,17 @@ void worker_stop(struct worker *worker)
 	worker_kick(worker);
 	pthread_join(worker->thread, NULL);
 	worker->running = false;
+}
+
+int worker_unpin(struct worker *worker)
+{
+	cpu_set_t set;
+
+	if (!worker->running)
+		return -ESRCH;
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	return -pthread_setaffinity_np(worker->thread, sizeof(set), &set);
 }
 
 void worker_hold(struct worker *worker)

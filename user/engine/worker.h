@@ -13,8 +13,8 @@
  *
  * Threads: worker_init, worker_add_napi and worker_destroy by the control
  * thread while the worker does not run; worker_start, worker_stop, worker_hold
- * and worker_release by the control thread; worker_round by the worker's own thread, or, where no thread
- * was started (tests, replay), by the caller. Counters: stat.h.
+ * and worker_release by the control thread; worker_round by the worker's own thread, or, where no
+ * thread was started (tests, replay), by the caller. Counters: stat.h.
  */
 #ifndef SLUICE_ENGINE_WORKER_H
 #define SLUICE_ENGINE_WORKER_H
@@ -34,7 +34,7 @@ struct sock;
 #define WORKER_BUDGET 300
 /* Linux's netdev_budget_usecs at HZ = 1000, for the same purpose. */
 #define WORKER_TIME_LIMIT_NS 2000000ull
-/* Packets a worker may hold: a batch, and what waits for taken lane locks (SOCK_PEND_MAX per socket). */
+/* Packets a worker may hold: a batch, and what waits for locks of lanes (SOCK_PEND_MAX each). */
 #define WORKER_PKTS 2048
 /*
  * How long an idle worker looks at its rings before it sleeps. A wake-up is an
@@ -44,7 +44,10 @@ struct sock;
  */
 #define WORKER_SPIN_NS 20000ull
 
-/* A worker's scheduling slice: the smallest that Linux takes. Longer ones let rings overflow beside busy threads. */
+/*
+ * A worker's scheduling slice: the smallest that Linux takes. Longer ones let rings overflow beside
+ * busy threads.
+ */
 #define WORKER_SLICE_NS 100000ull
 
 /*
@@ -95,7 +98,10 @@ struct worker {
 	int kick_fd;			/* eventfd: leave poll(2) */
 };
 
-/* index: its slot in the maps; max_napi: how many instances may be added. -ENOMEM or -errno of eventfd(2). */
+/*
+ * index: its slot in the maps; max_napi: how many instances may be added. -ENOMEM or -errno of
+ * eventfd(2).
+ */
 int worker_init(struct worker *worker, struct engine *engine, unsigned int index, unsigned int cpu,
 		unsigned int max_napi);
 /* Also of one that worker_init() or worker_start() failed on. */
@@ -106,6 +112,11 @@ int worker_add_napi(struct worker *worker, struct source *src, uint16_t queue);
 
 /* Starts the thread on its CPU. -errno of pthread_create(3); -EINVAL: no such CPU for us. */
 int worker_start(struct worker *worker);
+/*
+ * Lets the thread run on any CPU of the caller's from now on: for a worker that is to end soon, and
+ * whose own CPU has no time for it. -errno: it stays.
+ */
+int worker_unpin(struct worker *worker);
 /* Ends and joins the thread; packets it has taken are delivered first. */
 void worker_stop(struct worker *worker);
 

@@ -23,7 +23,8 @@ static unsigned int xsk_peek(struct source *src, struct rx_desc *desc, unsigned 
 	for (unsigned int i = 0; i < n; i++) {
 		const struct xdp_desc *rx = xsk_ring_cons__rx_desc(&xsk->rx, idx + i);
 		uint64_t frame = rx->addr & ~(uint64_t)(umem->frame_size - 1);
-		bool valid = rx->addr < umem->size && rx->len <= frame + umem->frame_size - rx->addr;
+		bool valid = rx->addr < umem->size &&
+			     rx->len <= frame + umem->frame_size - rx->addr;
 
 		desc[i] = (struct rx_desc){
 			.data = valid ? umem->area + rx->addr : NULL,
@@ -44,7 +45,8 @@ static void xsk_recycle(struct source *src, const uint64_t *frame, unsigned int 
 
 	memcpy(&xsk->stash[xsk->nr_stash], frame, n * sizeof(*frame));
 	n += xsk->nr_stash;
-	__atomic_store_n(&xsk->nr_stash, n - umem_recycle(xsk->umem, xsk->stash, n), __ATOMIC_RELAXED);
+	n -= umem_recycle(xsk->umem, xsk->stash, n);
+	__atomic_store_n(&xsk->nr_stash, n, __ATOMIC_RELAXED);
 }
 
 static bool xsk_pending(const struct source *src)
