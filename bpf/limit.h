@@ -89,8 +89,8 @@ static __always_inline enum sluice_verdict limit_look(__u32 queue, __u32 worker,
 		return SLUICE_XDP_REDIRECT;
 	if (limit_stalled(worker))
 		return SLUICE_XDP_PASS_STALLED;
-	if (!plain && flow_limit_len && limit_flow(queue * SLUICE_MAX_WORKERS + worker, worker,
-						   hash))
+	if (!plain && flow_limit_len &&
+	    limit_flow(queue * SLUICE_MAX_WORKERS + worker, worker, hash))
 		return SLUICE_XDP_DROP_FLOW_LIMIT;
 	return SLUICE_XDP_REDIRECT;
 }
