@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "engine/engine.h"
-#include "engine/eth.h"
+#include "engine/netif.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
+#include "engine/tap.h"
 #include "engine/worker.h"
 
 /* How many packets ahead the first lines are fetched: about the time of a cache miss in packets. */
@@ -98,7 +99,9 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->end = pkt->tail;
 	napi_take_meta(napi, pkt);
 	pkt->seq = napi->seq;
-	eth_rcv(worker, pkt);
+	pkt->mac = pkt->data;
+	tap_see(&worker->engine->taps, TAP_RX, worker, pkt);
+	netif_receive(worker, pkt);
 }
 
 unsigned int napi_poll(struct napi *napi, unsigned int budget)

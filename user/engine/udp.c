@@ -16,6 +16,7 @@
 #include "engine/napi.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
+#include "engine/tap.h"
 #include "engine/worker.h"
 
 int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry,
@@ -198,6 +199,7 @@ void udp_rcv(struct worker *worker, struct pkt *pkt)
 		pkt_drop(pkt, SLUICE_DROP_NO_SOCKET);
 		return;
 	}
+	tap_see(&engine->taps, TAP_L4, worker, pkt);
 	pkt_pull(pkt, sizeof(uh));
 	sock_queue(worker, sk, pkt);
 }

@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
+#include "engine/tap.h"
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -113,6 +114,8 @@ static unsigned int worker_poll(struct worker *worker, struct napi *napi, unsign
 	done = napi_poll(napi, budget);
 	if (worker->nr_pending)
 		sock_flush(worker, false);
+	if (worker->tapped)
+		tap_commit(worker);
 	if (others)
 		worker_complete(worker);
 	else
