@@ -165,11 +165,16 @@ static void test_many_flows(void **state)
 	rig_close(t.rig);
 }
 
-/* Every reason once; DESC needs a broken descriptor and is in test_napi.c. */
+/*
+ * Every reason once; but for DESC, which needs a broken descriptor (test_napi.c), and those of
+ * test_netif.c and test_backlog.c.
+ */
 static void test_every_drop(void **state)
 {
 	static const enum sluice_drop other[] = { SLUICE_DROP_DESC, SLUICE_DROP_LANE_FULL,
-						  SLUICE_DROP_CLIENT_GONE };
+						  SLUICE_DROP_CLIENT_GONE, SLUICE_DROP_HOOK,
+						  SLUICE_DROP_ROUNDS, SLUICE_DROP_BACKLOG,
+						  SLUICE_DROP_FLOW_LIMIT };
 	struct rig *rig = rig_open(1);
 	struct ends e = ends_of("192.0.2.1", 1000, "192.0.2.2", PORT4);
 	const struct frame good = frame_udp(&e, "x", 1);
