@@ -110,6 +110,16 @@ static void worker_beat(const struct worker *worker, uint64_t ns)
 		__atomic_store_n(&beat[worker->index].ns, ns, __ATOMIC_RELAXED);
 }
 
+void worker_report_broken(const struct worker *worker)
+{
+	uint64_t one = 1;
+
+	/* An eventfd that is already signalled needs no second signal. */
+	if (worker->engine->broken_fd >= 0 &&
+	    write(worker->engine->broken_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
 static void worker_complete_backlog(struct worker *worker)
 {
 	const struct backlog *b = worker->backlog;

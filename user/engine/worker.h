@@ -115,6 +115,9 @@ void worker_stop(struct worker *worker);
  */
 bool worker_round(struct worker *worker);
 
+/* A client broke the rules of its lane: the control thread will look for it. */
+void worker_report_broken(const struct worker *worker);
+
 /* After the lanes were committed: napi_complete() and backlog_complete() for all. */
 void worker_complete(struct worker *worker);
 
