@@ -9,11 +9,13 @@
  *   DETACH, STOP         --->    DONE or REFUSED
  *   QUERY                --->    ANSWER {memfd with one JSON document}  or REFUSED
  *   RULE, RPS            --->    DONE or REFUSED
+ *   TAP                  --->    TAPPED {data memfd, control memfd}  or REFUSED
  *
  * Every request gets one answer with the same `id`, in order. Host byte order.
  * A message with a wrong magic, version, type or length, or with another number
  * of descriptors than its type has, ends the connection. Closing the connection
- * detaches every socket of it. RULE, RPS, and the queries named so are for root
+ * detaches every socket of it, and ends its tap, of which it has one at most and then no
+ * sockets. RULE, RPS, TAP, and the queries named so are for root
  * only, as SO_PEERCRED says who asks: others get REFUSED, EPERM.
  */
 #ifndef SLUICE_CONTROL_H
@@ -36,11 +38,13 @@ enum sluice_ctl_type {
 	SLUICE_CTL_QUERY = 4,
 	SLUICE_CTL_RULE = 5,	/* root */
 	SLUICE_CTL_RPS = 6,	/* root */
+	SLUICE_CTL_TAP = 7,	/* root; see sluice/tap.h */
 	SLUICE_CTL_REQUESTS,	/* all others are answers */
 	SLUICE_CTL_ATTACHED = 101,	/* three descriptors: data (read-only), control, wake */
 	SLUICE_CTL_DONE = 102,
 	SLUICE_CTL_ANSWER = 103,	/* one descriptor */
 	SLUICE_CTL_REFUSED = 104,
+	SLUICE_CTL_TAPPED = 105,	/* two descriptors: data (read-only), control */
 };
 
 enum sluice_ctl_query {
@@ -104,6 +108,17 @@ struct sluice_ctl_msg {
 			__u32 pad;
 			__u64 cpus[SLUICE_MAX_CPUS / 64];	/* CPUS: bit c % 64 of word c / 64 */
 		} rps;
+		struct {
+			__u32 stage;		/* enum sluice_tap_stage */
+			__u32 snaplen;		/* bytes kept of a frame; 0: the default */
+			__u32 ring_bytes;	/* of each ring; 0: the default */
+		} tap;
+		struct {
+			__u64 data_offset;	/* of the first ring's struct sluice_lane_head */
+			__u64 ctl_offset;	/* of the first ring's struct sluice_lane_ctl */
+			__u32 ring_bytes;
+			__u32 rings;
+		} tapped;
 		struct {
 			__u64 data_offset;	/* of struct sluice_lane_head in the data memfd */
 			__u64 ctl_offset;	/* of struct sluice_lane_ctl in the control memfd */

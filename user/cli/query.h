@@ -26,4 +26,11 @@ int query_daemon(const char *command, const char *dev, enum sluice_ctl_query wha
 int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
 		   struct json_object **doc);
 
+/*
+ * The same for a request that opens something: the connection, which the caller closes, with
+ * nfds descriptors, or -1. msg is the answer then, of the type wanted.
+ */
+int open_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
+		enum sluice_ctl_type want, int *fds, unsigned int nfds);
+
 #endif

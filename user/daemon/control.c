@@ -12,6 +12,7 @@
 #include "daemon/answer.h"
 #include "daemon/bypass.h"
 #include "daemon/settings.h"
+#include "daemon/taps.h"
 
 /* Requests of one client in a row, so that a busy one does not keep out the others. */
 #define REQUESTS_AT_ONCE 16
@@ -157,6 +158,10 @@ static int serve_attach(struct control *c, struct client *client, const struct p
 	int err, wake_client = -1;
 
 	err = check_facts(c, &request->facts, &why);
+	if (!err && client->tap) {
+		err = EBUSY;
+		why = "this connection has a tap: use one of its own";
+	}
 	if (err)
 		return refuse(client, msg, err, "%s", why);
 	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX || (ring_bytes & (ring_bytes - 1)))
@@ -243,6 +248,20 @@ static int serve_change(struct control *c, struct client *client, const struct s
 	return porter_reply(client->fd, &done, NULL, 0);
 }
 
+static int serve_tap(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
+{
+	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_TAPPED);
+	int fds[2] = { client->mem.data_ro_fd, client->mem.ctl_fd }, err;
+	char why[SLUICE_CTL_TEXT] = "";
+
+	if (client->uid)
+		return refuse(client, request, EPERM, "only root may look at packets: use sudo");
+	err = taps_open(c, client, request, &msg, why, sizeof(why));
+	if (err)
+		return refuse(client, request, -err, "%s", why[0] ? why : strerror(-err));
+	return porter_reply(client->fd, &msg, fds, 2);
+}
+
 static int serve(struct control *c, struct client *client, const struct porter_request *request)
 {
 	switch (request->msg.type) {
@@ -256,6 +275,8 @@ static int serve(struct control *c, struct client *client, const struct porter_r
 	case SLUICE_CTL_RULE:
 	case SLUICE_CTL_RPS:
 		return serve_change(c, client, &request->msg);
+	case SLUICE_CTL_TAP:
+		return serve_tap(c, client, &request->msg);
 	default:
 		return -EPROTO;
 	}
@@ -271,6 +292,7 @@ static void client_drop(struct control *c, struct client *client)
 	c->nr_clients--;
 	while (client->first)
 		attached_remove(c, client, client->first);
+	taps_close(c, client);
 	lanemem_destroy(&client->mem);
 	close(client->fd);
 	free(client);
@@ -327,7 +349,7 @@ void control_drop_broken(struct control *c)
 	if (read(c->dev->engine->broken_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return;
 	for (struct client *client = c->first; client; client = next) {
-		bool broken = false;
+		bool broken = taps_broken(client);
 
 		next = client->next;
 		for (struct attached *a = client->first; a; a = a->next) {

@@ -21,12 +21,15 @@
 #include "daemon/ports.h"
 #include "daemon/rules.h"
 
+struct tap_ring;
+
 struct client {
 	int fd;		/* its handler (porter.h) */
 	pid_t pid;
 	uid_t uid;
 	struct lanemem mem;
 	struct attached *first;
+	struct tap_ring *tap;	/* NULL: it has none */
 	struct client *next;
 };
 
