@@ -26,6 +26,9 @@
 enum mode {
 	MODE_PARTIAL_OK = 0x1,
 	MODE_NO_VLANS = 0x2,
+	MODE_MIRROR = 0x4,
+	MODE_HOOK = 0x8,	/* an odd first byte of a packet has a hook drop it */
+	MODE_TAPS = 0x10,
 };
 
 enum control {
@@ -123,6 +126,32 @@ static void sock_on(struct rig *rig, uint16_t port, bool ipv6)
 	rig_table_set(rig, port, &entry, 1);
 }
 
+static enum netif_verdict hook_odd(struct worker *worker, struct pkt *pkt,
+				   const struct netif_hook *hook)
+{
+	(void)worker;
+	(void)hook;
+	return pkt_may_pull(pkt, 1) && pkt->data[0] & 1 ? NETIF_DROP : NETIF_ACCEPT;
+}
+
+/* Reads all that a tap is shown. */
+static void tap_read(struct tap *tap, struct worker *worker, const struct pkt *pkt)
+{
+	volatile uint8_t sum = 0;
+
+	(void)tap;
+	(void)worker;
+	RIG_CHECK(pkt->mac >= pkt->head && pkt->mac <= pkt->data && pkt->data <= pkt->tail);
+	for (const uint8_t *p = pkt->mac; p < pkt->tail; p++)
+		sum = (uint8_t)(sum + *p);
+}
+
+static void tap_commit_nothing(struct tap *tap, struct worker *worker)
+{
+	(void)tap;
+	(void)worker;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -130,7 +159,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = { .p = data, .left = size };
 	struct rig *rig = rig_open(2);
 	uint8_t mode = take8(&in);
+	struct netif_hook hook = { .func = hook_odd };
+	struct tap tap[TAP_STAGES];
 
+	for (int i = 0; mode & MODE_TAPS && i < TAP_STAGES; i++) {
+		tap[i] = (struct tap){ .stage = (enum tap_stage)i, .see = tap_read,
+				       .commit = tap_commit_nothing };
+		RIG_CHECK(tap_add(&rig->engine->taps, &tap[i]) == 0);
+	}
+	rig->engine->mirror = mode & MODE_MIRROR;
+	if (mode & MODE_HOOK)
+		RIG_CHECK(netif_hook_add(&rig->engine->netif, &hook) == 0);
 	sock_on(rig, PORT4, false);
 	sock_on(rig, PORT6, true);
 	rig->engine->csum = mode & MODE_PARTIAL_OK ? CSUM_PARTIAL_OK : CSUM_VERIFY;
