@@ -7,7 +7,8 @@
 #                                                            +--> sluice dump, reading
 #
 # A tap whose reader does not read loses its own copies, counted to the last one; the receiver and
-# another tap notice nothing. A reader that is killed leaves nothing behind.
+# another tap notice nothing. A reader that is killed leaves nothing behind, one that lies is
+# disconnected, alone.
 . "$(dirname "$0")/lib.sh"
 need_cpus 2
 
@@ -69,6 +70,13 @@ grep -q "^$copied frames written, $copied seen, $lost lost" "$TB_DIR/slow.err" |
 tb_stop fast || fail "fast: exit code $?"
 grep -q "^0 frames written, $sent seen, 0 lost" "$TB_DIR/fast.err" ||
 	fail "fast says: $(cat "$TB_DIR/fast.err")"
+softnet=$(tb_exec "$TB_B" "$SLUICE" softnet -i "$TB_BDEV")
+[ "$(grep -cE '^([0-9a-f]{8} ){14}[0-9a-f]{8}$' <<<"$softnet")" = 2 ] || fail "softnet: $softnet"
+n=0
+while read -r processed _; do
+	n=$((n + 16#$processed))
+done <<<"$softnet"
+equal "softnet: processed" $n "$sent"
 equal "drops" "$(stat '[.napi[].drops | add] | add')" 0
 
 for ((i = 0; i < 20; i++)); do
@@ -77,6 +85,12 @@ for ((i = 0; i < 20; i++)); do
 	tb_stop victim KILL 2>/dev/null
 	eventually no_taps || fail "round $i: $(stat .taps)"
 done
+generate gen --dst "$TB_B4" --dport $PORT --flows 16 --size 64 --rate 20000 --count 2000000
+tb_exec "$TB_B" "$TOOLS/tap_hostile" "$TB_BDEV" || fail "see above"
+tb_stop gen
+sent=$((sent + $(out gen .sent)))
+eventually serves $PORT "$sent" || fail "delivered $(sock $PORT delivered) of $sent"
+eventually no_taps || fail "$(stat .taps)"
 descriptors=$with_client
 nothing_kept
 equal "shared memory of the daemon in KiB" "$(rss)" "$before"
