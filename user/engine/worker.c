@@ -8,22 +8,14 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 #include <schedattr.h>
 #include <urcu-qsbr.h>
 
+#include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 int worker_init(struct worker *worker, struct engine *engine, unsigned int index, unsigned int cpu,
 		unsigned int max_napi)
@@ -109,7 +101,7 @@ static unsigned int worker_poll(struct worker *worker, struct napi *napi, unsign
 	bool others = worker->nr_pending > 0;
 	unsigned int done;
 
-	worker->now = clock_ns(CLOCK_REALTIME);
+	worker->now = clock_real(worker->engine->clock);
 	done = napi_poll(napi, budget);
 	if (worker->nr_pending)
 		sock_flush(worker, false);
@@ -122,7 +114,8 @@ static unsigned int worker_poll(struct worker *worker, struct napi *napi, unsign
 
 bool worker_round(struct worker *worker)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), limit = now + WORKER_TIME_LIMIT_NS;
+	const struct clock *clock = worker->engine->clock;
+	uint64_t now = clock_mono(clock), limit = now + WORKER_TIME_LIMIT_NS;
 	unsigned int budget = WORKER_BUDGET, complete = 0;
 
 	worker_beat(worker, now);
@@ -133,7 +126,7 @@ bool worker_round(struct worker *worker)
 		worker->next = (worker->next + 1) % worker->nr_napi;
 		budget -= done < budget ? done : budget;
 		complete = done < NAPI_WEIGHT ? complete + 1 : 0;
-		if (complete < worker->nr_napi && (!budget || clock_ns(CLOCK_MONOTONIC) >= limit)) {
+		if (complete < worker->nr_napi && (!budget || clock_mono(clock) >= limit)) {
 			stat_add(&worker->stat.time_squeeze, 1);
 			return true;
 		}
@@ -158,13 +151,14 @@ static bool worker_pending(const struct worker *worker)
  */
 static bool worker_spin(const struct worker *worker)
 {
-	uint64_t end = clock_ns(CLOCK_MONOTONIC) + WORKER_SPIN_NS;
+	const struct clock *clock = worker->engine->clock;
+	uint64_t end = clock_mono(clock) + WORKER_SPIN_NS;
 
 	do {
 		if (worker_pending(worker))
 			return true;
 		sched_yield();
-	} while (clock_ns(CLOCK_MONOTONIC) < end);
+	} while (clock_mono(clock) < end);
 	return false;
 }
 

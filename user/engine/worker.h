@@ -72,7 +72,7 @@ struct worker {
 	struct pkt_pool pool;
 	struct sock **pending;		/* sockets with packets of this batch (sock.h) */
 	unsigned int nr_pending;
-	uint64_t now;			/* CLOCK_REALTIME in ns, of this batch */
+	uint64_t now;			/* real time in ns, of this batch (clock.h) */
 	struct worker_stat stat;
 	pthread_t thread;
 	bool running;
