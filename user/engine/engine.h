@@ -21,6 +21,7 @@ enum csum_mode {
 	CSUM_PARTIAL_OK,	/* also the bare pseudo-header sum that a local sender leaves on a veth */
 };
 
+struct addr_list;
 struct clock;
 
 struct engine {
@@ -28,6 +29,7 @@ struct engine {
 	enum csum_mode csum;
 	__u64 hash_key[2];		/* as the XDP program's, for packets that came without rx_meta */
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
+	const struct addr_list *local;	/* this host's addresses; NULL: who steers has looked */
 	const struct clock *clock;	/* virtual time; NULL: the kernel's. No thread sleeps by it */
 	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker; NULL: nobody reads it */
 	struct sluice_heartbeat *heartbeat;	/* by worker; NULL: nobody reads it */

@@ -4,7 +4,7 @@
  * and IPv6 (ip6.c; Linux: ip6_rcv_core, ip6_input).
  *
  * Headers are validated and trailing padding is cut off. That the destination
- * is this host's was decided by the XDP program. Packets with options or
+ * is this host's was decided by the XDP program; without one, engine->local says. Packets with options or
  * extension headers, and fragments, are the kernel's: they do not come here
  * through the XDP program, and are dropped with their own reason if they do.
  */
