@@ -23,6 +23,13 @@ enum csum_mode {
 
 struct addr_list;
 struct clock;
+struct pkt;
+
+/* Looks at each packet that comes from GRO, data at the link header, before the stages do. */
+struct engine_tap {
+	void (*seen)(void *ctx, const struct pkt *pkt);
+	void *ctx;
+};
 
 struct engine {
 	uint32_t ifindex;
@@ -31,6 +38,7 @@ struct engine {
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
 	const struct addr_list *local;	/* this host's addresses; NULL: who steers has looked */
 	const struct clock *clock;	/* virtual time; NULL: the kernel's. No thread sleeps by it */
+	const struct engine_tap *tap;	/* NULL: nobody looks */
 	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker; NULL: nobody reads it */
 	struct sluice_heartbeat *heartbeat;	/* by worker; NULL: nobody reads it */
 	struct rfs rfs;

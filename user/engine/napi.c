@@ -98,6 +98,8 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->end = pkt->tail;
 	napi_take_meta(napi, pkt);
 	pkt->seq = napi->seq;
+	if (worker->engine->tap)
+		worker->engine->tap->seen(worker->engine->tap->ctx, pkt);
 	eth_rcv(worker, pkt);
 }
 
