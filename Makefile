@@ -20,12 +20,12 @@ DAEMON := main config device watch control porter listener door handler facts ct
           explain answer json
 LIB    := client attach lane cmsg recv view wait
 CLI    := main opt out query neigh frame dispatcher inject gen track receive recv stat \
-          sock flow endpoint mask rule rps explain
+          sock flow endpoint mask rule rps explain capture
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
-PKGS     := libxdp libbpf liburcu-qsbr json-c libmnl
+PKGS     := libxdp libbpf liburcu-qsbr json-c libmnl libpcap
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
 HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection
 ifeq ($(SAN),)
@@ -35,7 +35,7 @@ OPT      := -O1 -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-poin
 endif
 CPPFLAGS += -D_GNU_SOURCE -D_LGPL_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -Iinclude -Iheaders -Ibpf -Iuser -isystem $(BUILD)
 CFLAGS   += -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -pthread $(shell pkg-config --cflags $(PKGS))
-LDFLAGS  += -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
+LDFLAGS  += -pthread -Wl,--as-needed,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lelf -lz
 BPFFLAGS := -target bpf -g -O2 -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
             -Iinclude -Ibpf -idirafter /usr/include/$(shell gcc -print-multiarch) $(BPFDEFS)
