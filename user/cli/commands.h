@@ -13,5 +13,6 @@ extern const struct command cmd_flow;
 extern const struct command cmd_rule;
 extern const struct command cmd_rps;
 extern const struct command cmd_explain;
+extern const struct command cmd_replay;
 
 #endif
