@@ -84,6 +84,39 @@ replay -j "$dir/short" || fail "snap length: $(cat "$dir/err")"
 equal "snap length: the books close" "$(book .closed)" true
 echo "ok    packets cut by the snap length are counted as such"
 
+# Peak memory, in KiB, of the replay that waits at the pipe; what is under way there is read soon.
+peak()
+{
+	sleep 0.3
+	sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$1/status"
+}
+
+mkfifo "$dir/pipe"
+"$dir/sluice" replay -j - <"$dir/pipe" >"$dir/out" 2>"$dir/err" &
+pid=$!
+exec 3>"$dir/pipe"
+cat "$dir/nano" >&3
+tail -c +25 "$dir/nano" >"$dir/packets"
+# TIMES: the packets again
+again()
+{
+	local i
+	for ((i = 0; i < $1; i++)); do
+		cat "$dir/packets"
+	done >&3
+}
+
+# Until the ring of the lane has been around once
+again 24
+first=$(peak $pid)
+again 100
+last=$(peak $pid)
+exec 3>&-
+wait $pid || fail "1,000,000 packets: $(cat "$dir/err")"
+equal "1,000,000 packets: delivered" "$(book .delivered)" 750000
+[ $((last - first)) -lt 512 ] || fail "memory grows from $first to $last KiB"
+echo "ok    $first KiB of memory after 200000 packets, $last KiB after $(book .packets)"
+
 # FILE PACKETS: damaged behind so many packets
 check_damaged()
 {

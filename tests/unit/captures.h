@@ -191,7 +191,8 @@ static inline void file_mix(struct file *f, enum format format, bool swapped, ui
 	for (uint32_t i = 0; i < n; i++) {
 		struct frame frame = mix_frame(i);
 
-		file_add(f, mix_time(i), frame.b, frame.len < snaplen ? frame.len : snaplen, frame.len);
+		file_add(f, mix_time(i), frame.b, frame.len < snaplen ? frame.len : snaplen,
+			 frame.len);
 	}
 }
 

@@ -128,7 +128,8 @@ static void test_counts(void **state)
 		assert_int_equal(run.stat.drop[SLUICE_DROP_ETH_PROTO], EIGHTH);
 		assert_int_equal(run.stat.drop[SLUICE_DROP_UDP_CSUM], EIGHTH);
 		for (int p = 0; p < 4; p++) {
-			assert_int_equal(run.port[MIX_PORT4 + p].packets, p == 3 ? 2 * EIGHTH : EIGHTH);
+			assert_int_equal(run.port[MIX_PORT4 + p].packets,
+					 p == 3 ? 2 * EIGHTH : EIGHTH);
 			assert_int_equal(run.port[MIX_PORT4 + p].bytes, bytes[p]);
 		}
 		assert_int_equal(run.port[MIX_PORT6].packets, EIGHTH);

@@ -2,6 +2,7 @@
 /* capture.c - see capture.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <net/ethernet.h>
 #include <string.h>
 #include <sys/types.h>
@@ -19,7 +20,9 @@
 /* How much is read from the file at once: fewer calls, and still within the second cache. */
 #define READ_BYTES 262144
 
-static const int links[] = { DLT_EN10MB, DLT_RAW, DLT_IPV4, DLT_IPV6, DLT_LINUX_SLL, DLT_LINUX_SLL2 };
+static const int links[] = {
+	DLT_EN10MB, DLT_RAW, DLT_IPV4, DLT_IPV6, DLT_LINUX_SLL, DLT_LINUX_SLL2,
+};
 
 static int check_link(struct capture *c)
 {
@@ -30,7 +33,8 @@ static int check_link(struct capture *c)
 			return 0;
 	name = pcap_datalink_val_to_name(c->link);
 	snprintf(c->error, sizeof(c->error),
-		 "its link type is %s (%d); known are EN10MB, RAW, IPV4, IPV6, LINUX_SLL and LINUX_SLL2",
+		 "its link type is %s (%d); known are EN10MB, RAW, IPV4, IPV6, LINUX_SLL, "
+		 "LINUX_SLL2",
 		 name ? name : "unknown", c->link);
 	return -EINVAL;
 }
@@ -62,7 +66,7 @@ void capture_close(struct capture *c)
 	c->pcap = NULL;
 }
 
-/* Damaged files have any time: those before 1970 become 0, those that are too far off the latest. */
+/* Damaged files have any time: before 1970 becomes 0, and what is too far off the latest. */
 static uint64_t time_of(const struct timeval *ts)
 {
 	int64_t sec = ts->tv_sec;
@@ -77,7 +81,8 @@ static uint64_t time_of(const struct timeval *ts)
 static int damaged(struct capture *c, const char *what)
 {
 	c->ended = -EBADMSG;
-	snprintf(c->error, sizeof(c->error), "packet %llu: %s", (unsigned long long)c->packets + 1, what);
+	snprintf(c->error, sizeof(c->error), "packet %" PRIu64 ": %s", c->packets + 1,
+		 what);
 	return -EBADMSG;
 }
 
@@ -86,7 +91,8 @@ static int bad_length(struct capture *c, const struct pcap_pkthdr *head)
 	char what[96];
 
 	if (head->caplen > CAPTURE_MAX)
-		snprintf(what, sizeof(what), "%u bytes are more than a packet can have", head->caplen);
+		snprintf(what, sizeof(what), "%u bytes are more than a packet can have",
+			 head->caplen);
 	else
 		snprintf(what, sizeof(what), "%u bytes captured of a packet of %u", head->caplen,
 			 head->len);
@@ -120,8 +126,12 @@ int capture_read(struct capture *c, struct capture_packet *p)
 	return 1;
 }
 
-/* The EtherType in *type, in network order; returns where the packet begins, beyond its end if nowhere. */
-static uint32_t network_offset(const struct capture *c, const struct capture_packet *p, uint16_t *type)
+/*
+ * The EtherType in *type, in network order. Returns where the packet begins; beyond its end, if
+ * nowhere.
+ */
+static uint32_t network_offset(const struct capture *c, const struct capture_packet *p,
+			       uint16_t *type)
 {
 	switch (c->link) {
 	case DLT_LINUX_SLL:

@@ -18,9 +18,10 @@ struct inbox *inbox_new(uint32_t size)
 
 	if (!in)
 		return NULL;
-	/* Head, ring, and the control page behind it; pages that no record reaches are never there. */
+	/* Head, ring, control page. Pages that no record reaches are never there. */
 	in->len = 2 * SLUICE_LANE_HEAD + (size_t)size;
-	in->memory = mmap(NULL, in->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	in->memory = mmap(NULL, in->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 	if (in->memory == MAP_FAILED) {
 		free(in);
 		return NULL;

@@ -232,7 +232,8 @@ static int open_out(const struct replay_conf *conf, enum replayer_stage stage,
 		return 0;
 	/* Opening it would empty what is yet to be read. */
 	if (same_file(pcap_file(c->pcap), conf->write))
-		return out_error(NAME, "%s: is the capture itself; write to another file", conf->write);
+		return out_error(NAME, "%s: is the capture itself; write to another file",
+				 conf->write);
 	err = capture_out_open(out, conf->write, link);
 	return err ? out_error(NAME, "%s: %s", conf->write, strerror(-err)) : 0;
 }

@@ -33,7 +33,7 @@ struct replayer {
 	struct replayer_port port[65536];
 };
 
-/* The ring takes all that one call of worker_round() can deliver, and what is skipped at its end. */
+/* For all that one call of worker_round() can deliver, and what is skipped at the ring's end. */
 static uint32_t ring_size(uint32_t poll)
 {
 	uint32_t round = poll < WORKER_BUDGET + NAPI_WEIGHT ? poll : WORKER_BUDGET + NAPI_WEIGHT;

@@ -50,8 +50,8 @@ int replayer_new(struct replayer **r, const struct replayer_config *config);
 void replayer_free(struct replayer *r);
 
 /*
- * Plays c to its end, or to the packet where it is damaged: then -EBADMSG, and all packets before it
- * have been processed. c was opened by the caller, and remains his.
+ * Plays c to its end, or to the packet where it is damaged: then -EBADMSG, and all packets before
+ * it have been processed. c was opened by the caller, and remains his.
  */
 int replayer_run(struct replayer *r, struct capture *c);
 

@@ -31,7 +31,7 @@ struct mem_source {
 
 /* frames: a power of two. -EINVAL, -ENOMEM. */
 int mem_source_init(struct mem_source *mem, uint32_t frames);
-/* The same for frames of up to max bytes, a multiple of 64; memory is used as far as they fill it. */
+/* For frames of up to max bytes, a multiple of 64; memory is used as far as they fill it. */
 int mem_source_init_max(struct mem_source *mem, uint32_t frames, uint32_t max);
 void mem_source_destroy(struct mem_source *mem);
 
