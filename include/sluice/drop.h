@@ -14,6 +14,10 @@
 	X(ETH_SHORT, "eth_short", "frame shorter than its link header")              \
 	X(ETH_PROTO, "eth_proto", "EtherType that nothing handles")                  \
 	X(VLAN, "vlan", "VLAN tag that no device owns")                              \
+	X(HOOK, "hook", "a receive hook dropped it")                                 \
+	X(ROUNDS, "rounds", "too many VLAN tags, or rounds of receive hooks")        \
+	X(BACKLOG, "backlog", "the other worker's backlog is full")                  \
+	X(FLOW_LIMIT, "flow_limit", "that backlog above half, mostly of this flow")  \
 	X(IP_HEADER, "ip_header", "IP version or header length wrong")               \
 	X(IP_TRUNCATED, "ip_truncated", "IP total length exceeds the frame")         \
 	X(IP_CSUM, "ip_csum", "IPv4 header checksum wrong")                          \

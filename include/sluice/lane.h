@@ -72,6 +72,7 @@ struct sluice_lane_ctl {
 enum sluice_rec_kind {
 	SLUICE_REC_DATA = 1,
 	SLUICE_REC_SKIP = 2,	/* len bytes follow, up to the end of the ring */
+	SLUICE_REC_FRAME = 3,	/* in the ring of a tap only (tap.h) */
 };
 
 /*

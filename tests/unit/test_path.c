@@ -167,13 +167,16 @@ static void test_many_flows(void **state)
 }
 
 /*
- * Every reason once; DESC needs a broken descriptor and is in test_napi.c, SNAPLEN a source that
- * has only a part of the packet: test_mem.c.
+ * Every reason once; but for DESC, which needs a broken descriptor (test_napi.c), SNAPLEN, which
+ * needs a source that has only a part of the packet (test_mem.c), and those of test_netif.c
+ * and test_backlog.c.
  */
 static void test_every_drop(void **state)
 {
 	static const enum sluice_drop other[] = { SLUICE_DROP_DESC, SLUICE_DROP_LANE_FULL,
-						  SLUICE_DROP_CLIENT_GONE, SLUICE_DROP_SNAPLEN };
+						  SLUICE_DROP_CLIENT_GONE, SLUICE_DROP_HOOK,
+						  SLUICE_DROP_ROUNDS, SLUICE_DROP_BACKLOG,
+						  SLUICE_DROP_FLOW_LIMIT, SLUICE_DROP_SNAPLEN };
 	const struct sluice_addr home[] = { { { 0, 0, htonl(0xffff), htonl(0xc0000203) } },
 					    { { 0, 0, htonl(0xffff), htonl(0xc0000202) } } };
 	const struct addr_list local = { .nr = 2, .addr = home };

@@ -377,9 +377,16 @@ static void test_vlan(void **state)
 		frame_tag(&frame, 0x8100, vid);
 		file_add(&f, vid, frame.b, frame.len, frame.len);
 	}
+	for (uint32_t vid = 0; vid < 100; vid++) {
+		struct frame frame = mix_frame(vid % 4);
+
+		frame_tag(&frame, 0x8100, vid);
+		frame_tag(&frame, 0x88a8, vid + 1000);
+		file_add(&f, vid, frame.b, frame.len, frame.len);
+	}
 	run = replay(&f, (struct replayer_config){ 0 }, false);
 	check_books(&run);
-	assert_int_equal(run.stat.delivered, 819);
+	assert_int_equal(run.stat.delivered, 919);
 	run_free(&run);
 	file_free(&f);
 }

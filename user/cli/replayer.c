@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/mem.h"
 #include "engine/sock.h"
+#include "engine/tap.h"
 #include "engine/worker.h"
 
 /* The device that everything came in by. */
@@ -21,7 +22,7 @@ struct replayer {
 	const struct replayer_config *config;
 	struct engine engine;
 	struct clock clock;
-	struct engine_tap tap;
+	struct tap tap;
 	struct worker worker;
 	struct mem_source mem;
 	struct sock sk;
@@ -29,7 +30,6 @@ struct replayer {
 	uint64_t *tstamp;	/* by frame of mem */
 	uint8_t *datagram;	/* DATAGRAM_MAX bytes */
 	uint64_t first, last;
-	uint32_t vlan_dev[SLUICE_VLAN_IDS];
 	struct replayer_port port[65536];
 };
 
@@ -45,9 +45,14 @@ static uint32_t ring_size(uint32_t poll)
 	return size;
 }
 
-static void write_frame(void *ctx, const struct pkt *pkt)
+static struct replayer *replayer_of(struct tap *tap)
 {
-	const struct replayer *r = ctx;
+	return (struct replayer *)((char *)tap - offsetof(struct replayer, tap));
+}
+
+static void see_gro(struct tap *tap, struct worker *worker, const struct pkt *pkt)
+{
+	const struct replayer *r = replayer_of(tap);
 	struct capture_packet p = {
 		.data = pkt->data,
 		.caplen = pkt_len(pkt),
@@ -55,7 +60,15 @@ static void write_frame(void *ctx, const struct pkt *pkt)
 		.tstamp = r->tstamp[pkt->frame],
 	};
 
+	(void)worker;
 	capture_out_add(r->config->out, &p);
+}
+
+/* Nothing waits in a batch: each packet was written when it was seen. */
+static void end_batch(struct tap *tap, struct worker *worker)
+{
+	(void)tap;
+	(void)worker;
 }
 
 static void write_datagram(struct replayer *r, const struct sluice_rec *rec)
@@ -113,19 +126,16 @@ static int open_source(struct replayer *r)
 
 static void set_engine(struct replayer *r)
 {
-	/* Any VLAN is taken for the device itself, as role mirror does. */
-	for (unsigned int i = 0; i < SLUICE_VLAN_IDS; i++)
-		r->vlan_dev[i] = IFINDEX;
-	r->tap = (struct engine_tap){ .seen = write_frame, .ctx = r };
+	r->tap = (struct tap){ .stage = TAP_GRO, .see = see_gro, .commit = end_batch };
 	r->engine.ifindex = IFINDEX;
 	/* Captures taken on the sending host hold what its device would have completed. */
 	r->engine.csum = CSUM_PARTIAL_OK;
 	/* Of no secret: the same capture must always have the same hashes. */
 	r->engine.hash_key[0] = 1;
-	r->engine.vlan_dev = r->vlan_dev;
+	/* Any VLAN is the device itself. */
+	r->engine.mirror = true;
 	r->engine.local = r->config->local;
 	r->engine.clock = &r->clock;
-	r->engine.tap = writes(r, REPLAYER_GRO) ? &r->tap : NULL;
 	r->engine.broken_fd = -1;
 }
 
@@ -138,6 +148,8 @@ int replayer_new(struct replayer **out, const struct replayer_config *config)
 		return -ENOMEM;
 	r->config = config;
 	set_engine(r);
+	if (writes(r, REPLAYER_GRO))
+		tap_add(&r->engine.taps, &r->tap);
 	err = worker_init(&r->worker, &r->engine, 0, 0, 1);
 	if (!err)
 		err = open_source(r);

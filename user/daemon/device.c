@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <urcu-qsbr.h>
 
+#include "engine/backlog.h"
+
 #define ETH_AND_VLAN 18
 /* XDP_PACKET_HEADROOM: the kernel keeps it free before each packet. */
 #define FRAME_HEADROOM 256
@@ -248,11 +250,27 @@ static int device_setup(struct device *dev, bool generic, char *why, size_t len)
 	return err;
 }
 
+/* All, before the first one goes: they may have handed packets to each other. */
+static void device_stop_workers(struct device *dev)
+{
+	struct worker *stopped[SLUICE_MAX_WORKERS];
+	unsigned int n = 0;
+
+	for (uint32_t w = 0; dev->worker && w < dev->config->nr_workers; w++) {
+		if (!dev->worker[w].backlog)
+			continue;
+		worker_stop(&dev->worker[w]);
+		stopped[n++] = &dev->worker[w];
+	}
+	backlog_settle(stopped, n);
+}
+
 static void device_teardown(struct device *dev)
 {
 	const struct config *config = dev->config;
 
 	steer_detach(&dev->steer);
+	device_stop_workers(dev);
 	for (uint32_t w = 0; dev->worker && w < config->nr_workers; w++)
 		worker_destroy(&dev->worker[w]);
 	for (uint32_t i = 0; dev->xsk && i < dev->nr_queues * config->nr_workers; i++)

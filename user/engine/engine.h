@@ -2,17 +2,20 @@
 /*
  * engine.h - what all workers of one device share. The daemon fills it before
  * the first worker starts and frees it after the last one has stopped; in
- * between only the tables inside change, each by its own rule (udp.h: RCU;
- * rfs.h, flow_head: single words).
+ * between only the tables inside change, each by its own rule (netif.h, tap.h, udp.h:
+ * RCU; rfs.h, flow_head: single words).
  */
 #ifndef SLUICE_ENGINE_ENGINE_H
 #define SLUICE_ENGINE_ENGINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <sluice/steer.h>
 
+#include "engine/netif.h"
 #include "engine/rfs.h"
+#include "engine/tap.h"
 #include "engine/udp.h"
 
 /* What to do with UDP checksums. */
@@ -23,25 +26,20 @@ enum csum_mode {
 
 struct addr_list;
 struct clock;
-struct pkt;
-
-/* Looks at each packet that comes from GRO, data at the link header, before the stages do. */
-struct engine_tap {
-	void (*seen)(void *ctx, const struct pkt *pkt);
-	void *ctx;
-};
 
 struct engine {
 	uint32_t ifindex;
 	enum csum_mode csum;
 	__u64 hash_key[2];		/* as the XDP program's, for packets that came without rx_meta */
+	bool mirror;			/* frames are for anybody: tags are skipped */
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
 	const struct addr_list *local;	/* this host's addresses; NULL: who steers has looked */
 	const struct clock *clock;	/* virtual time; NULL: the kernel's. No thread sleeps by it */
-	const struct engine_tap *tap;	/* NULL: nobody looks */
 	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker; NULL: nobody reads it */
 	struct sluice_heartbeat *heartbeat;	/* by worker; NULL: nobody reads it */
 	struct rfs rfs;
+	struct taps taps;
+	struct netif netif;
 	struct udp_table udp;
 	int broken_fd;			/* eventfd: written when a client broke the rules of its lane; -1: none */
 };

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/backlog.h"
 #include "engine/engine.h"
-#include "engine/eth.h"
+#include "engine/netif.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
+#include "engine/tap.h"
 #include "engine/worker.h"
 
 /* How many packets ahead the first lines are fetched: about the time of a cache miss in packets. */
@@ -43,6 +45,14 @@ static void pkt_free(struct pkt *pkt)
 {
 	struct napi *napi = pkt->napi;
 
+	if (__builtin_expect(!napi->src, 0)) {
+		struct backlog *b = napi->worker->backlog;
+
+		napi->held--;
+		pkt->next = b->done;
+		b->done = pkt;
+		return;
+	}
 	napi->done[napi->nr_done++] = pkt->frame;
 	napi->held--;
 	pkt_put(&napi->worker->pool, pkt);
@@ -58,6 +68,53 @@ void pkt_drop(struct pkt *pkt, enum sluice_drop reason)
 {
 	stat_add(&pkt->napi->stat.drop[reason], 1);
 	stat_add(&pkt->napi->worker->stat.dropped, 1);
+	pkt_free(pkt);
+}
+
+/* Numbers come nearly in order. */
+static void away_insert(struct napi *napi, struct pkt *pkt)
+{
+	struct pkt *before = napi->away_last;
+
+	while (before && (int32_t)(pkt->seq - before->seq) < 0)
+		before = before->away_prev;
+	pkt->away_prev = before;
+	pkt->away_next = before ? before->away_next : napi->away_first;
+	*(before ? &before->away_next : &napi->away_first) = pkt;
+	*(pkt->away_next ? &pkt->away_next->away_prev : &napi->away_last) = pkt;
+	napi->nr_away++;
+}
+
+static void away_remove(struct napi *napi, struct pkt *pkt)
+{
+	*(pkt->away_prev ? &pkt->away_prev->away_next : &napi->away_first) = pkt->away_next;
+	*(pkt->away_next ? &pkt->away_next->away_prev : &napi->away_last) = pkt->away_prev;
+	napi->nr_away--;
+}
+
+void napi_hand_over(struct pkt *pkt)
+{
+	struct napi *napi = pkt->napi;
+
+	stat_add(&napi->stat.handed, 1);
+	if (napi->src) {
+		pkt->home = napi;
+		away_insert(napi, pkt);
+	} else {
+		napi->held--;
+	}
+}
+
+void napi_take_over(struct napi *backlog, struct pkt *pkt)
+{
+	pkt->napi = backlog;
+	backlog->held++;
+}
+
+void napi_take_back(struct pkt *pkt)
+{
+	pkt->napi = pkt->home;
+	away_remove(pkt->napi, pkt);
 	pkt_free(pkt);
 }
 
@@ -98,9 +155,9 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->end = pkt->tail;
 	napi_take_meta(napi, pkt);
 	pkt->seq = napi->seq;
-	if (worker->engine->tap)
-		worker->engine->tap->seen(worker->engine->tap->ctx, pkt);
-	eth_rcv(worker, pkt);
+	pkt->mac = pkt->data;
+	tap_see(&worker->engine->taps, TAP_RX, worker, pkt);
+	netif_receive(worker, pkt);
 }
 
 unsigned int napi_poll(struct napi *napi, unsigned int budget)
@@ -130,18 +187,20 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 
 /*
  * How far everything is processed; false: not known, or no further than it was. Held are
- * packets that wait for the lock of a lane. Were one held elsewhere, the count would not
- * match, and head stay where it is.
+ * packets that wait for the lock of a lane, and those with other workers. Were one held
+ * elsewhere, the count would not match, and head stay where it is.
  */
 static bool napi_processed(const struct napi *napi, uint32_t head, uint32_t *seq)
 {
-	uint32_t oldest;
+	uint32_t here = napi->held - napi->nr_away, oldest = 0;
 
 	*seq = napi->seq;
 	if (!napi->held)
 		return *seq != head;
-	if (napi->held > NAPI_LOOK_MAX || sock_waiting(napi->worker, napi, &oldest) != napi->held)
+	if (here > NAPI_LOOK_MAX || (here && sock_waiting(napi->worker, napi, &oldest) != here))
 		return false;
+	if (napi->nr_away && (!here || (int32_t)(napi->away_first->seq - oldest) < 0))
+		oldest = napi->away_first->seq;
 	*seq = oldest - 1;
 	return (int32_t)(*seq - head) > 0;
 }

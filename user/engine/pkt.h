@@ -27,7 +27,11 @@ struct pkt {
 	uint8_t *data;
 	uint8_t *tail;
 	uint8_t *end;
-	struct napi *napi;	/* where it came from, and its frame goes back to */
+	uint8_t *mac;		/* link-layer header; headers before data stay where they are */
+	struct napi *napi;	/* whose books it is in */
+	struct napi *home;	/* where it came from, while another worker has it (backlog.h) */
+	struct pkt *away_next;	/* home's list of those */
+	struct pkt *away_prev;
 	uint64_t frame;
 	uint32_t hash;		/* flow hash; 0: not computed */
 	uint32_t seq;		/* sequence number; without rx_meta, that of the one before */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <sluice/drop.h>
 
@@ -64,16 +63,6 @@ static void sock_deliver(struct worker *worker, struct sock *sk, struct sock_pen
 	}
 }
 
-static void sock_report_broken(struct worker *worker)
-{
-	uint64_t one = 1;
-
-	/* An eventfd that is already signalled needs no second signal. */
-	if (worker->engine->broken_fd >= 0 &&
-	    write(worker->engine->broken_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
 void sock_flush(struct worker *worker, bool force)
 {
 	unsigned int kept = 0;
@@ -93,7 +82,7 @@ void sock_flush(struct worker *worker, bool force)
 		was_broken = sk->lane.broken;
 		sock_deliver(worker, sk, pend);
 		if (lane_commit(&sk->lane) < 0 && !was_broken)
-			sock_report_broken(worker);
+			worker_report_broken(worker);
 		lane_unlock(&sk->lane);
 	}
 	worker->nr_pending = kept;

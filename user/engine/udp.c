@@ -16,6 +16,7 @@
 #include "engine/napi.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
+#include "engine/tap.h"
 #include "engine/worker.h"
 
 static int udp_port_set(struct udp_port **port, const struct udp_entry *entry, unsigned int nr)
@@ -211,6 +212,7 @@ void udp_rcv(struct worker *worker, struct pkt *pkt)
 		pkt_drop(pkt, SLUICE_DROP_NO_SOCKET);
 		return;
 	}
+	tap_see(&engine->taps, TAP_L4, worker, pkt);
 	pkt_pull(pkt, sizeof(uh));
 	sock_queue(worker, sk, pkt);
 }
