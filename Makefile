@@ -20,7 +20,7 @@ DAEMON := main config device watch control porter listener door handler facts ct
           explain answer json
 LIB    := client attach lane cmsg recv view wait
 CLI    := main opt out query tap print neigh frame dispatcher inject gen track receive recv stat \
-          sock flow endpoint mask rule rps explain softnet dump
+          sock flow endpoint mask rule rps explain softnet dump capture inbox datagram replayer replay
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
@@ -102,7 +102,7 @@ $(BUILD)/sluiced: $(BUILD)/user/daemon/main.o $(BUILD)/libdaemon.a $(BUILD)/libe
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -o $@
 
-$(BUILD)/sluice: $(cli_objs) $(BUILD)/libsluice.a
+$(BUILD)/sluice: $(cli_objs) $(BUILD)/libsluice.a $(BUILD)/libengine.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -o $@
 
@@ -111,7 +111,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libcli.a $(BUILD)/libdaemon.a $(BU
 	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -lcmocka -o $@
 
 # Fuzzers need clang: make CC=clang BUILD=build/fuzz SAN=fuzzer-no-link,address,undefined fuzzers
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libdaemon.a $(BUILD)/libengine.a $(BUILD)/libsluice.a
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libcli.a $(BUILD)/libdaemon.a $(BUILD)/libengine.a $(BUILD)/libsluice.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -pie $^ $(LDLIBS) -o $@
 

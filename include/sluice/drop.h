@@ -10,6 +10,7 @@
 
 #define SLUICE_DROP_LIST(X)                                                          \
 	X(DESC, "bad_desc", "descriptor outside the UMEM")                           \
+	X(SNAPLEN, "snaplen", "the capture holds only a part of it")                 \
 	X(ETH_SHORT, "eth_short", "frame shorter than its link header")              \
 	X(ETH_PROTO, "eth_proto", "EtherType that nothing handles")                  \
 	X(VLAN, "vlan", "VLAN tag that no device owns")                              \
@@ -22,6 +23,7 @@
 	X(IP_CSUM, "ip_csum", "IPv4 header checksum wrong")                          \
 	X(IP_OPTIONS, "ip_options", "IPv4 options or IPv6 extension headers")        \
 	X(IP_FRAG, "ip_frag", "IP fragment")                                         \
+	X(NOT_LOCAL, "not_local", "destination address is not this host's")          \
 	X(IP_PROTO, "ip_proto", "transport protocol that nothing handles")           \
 	X(UDP_SHORT, "udp_short", "UDP header or length field too short")            \
 	X(UDP_LEN, "udp_len", "UDP length exceeds the IP payload")                   \

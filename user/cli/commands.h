@@ -15,5 +15,6 @@ extern const struct command cmd_rps;
 extern const struct command cmd_explain;
 extern const struct command cmd_softnet;
 extern const struct command cmd_dump;
+extern const struct command cmd_replay;
 
 #endif

@@ -24,12 +24,17 @@ enum csum_mode {
 	CSUM_PARTIAL_OK,	/* also the bare pseudo-header sum that a local sender leaves on a veth */
 };
 
+struct addr_list;
+struct clock;
+
 struct engine {
 	uint32_t ifindex;
 	enum csum_mode csum;
 	__u64 hash_key[2];		/* as the XDP program's, for packets that came without rx_meta */
 	bool mirror;			/* frames are for anybody: tags are skipped */
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
+	const struct addr_list *local;	/* this host's addresses; NULL: who steers has looked */
+	const struct clock *clock;	/* virtual time; NULL: the kernel's. No thread sleeps by it */
 	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker; NULL: nobody reads it */
 	struct sluice_heartbeat *heartbeat;	/* by worker; NULL: nobody reads it */
 	struct rfs rfs;

@@ -146,7 +146,7 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->ifindex = worker->engine->ifindex;
 	napi->held++;
 	if (!desc->data) {
-		pkt_drop(pkt, SLUICE_DROP_DESC);
+		pkt_drop(pkt, desc->drop);
 		return;
 	}
 	pkt->head = desc->data - desc->room;

@@ -19,10 +19,9 @@
 #include "engine/tap.h"
 #include "engine/worker.h"
 
-int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry,
-		  unsigned int nr)
+static int udp_port_set(struct udp_port **port, const struct udp_entry *entry, unsigned int nr)
 {
-	struct udp_port *old = table->port[port], *new = NULL;
+	struct udp_port *old = *port, *new = NULL;
 
 	if (nr) {
 		new = malloc(sizeof(*new) + nr * sizeof(*entry));
@@ -31,14 +30,26 @@ int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry
 		new->nr = nr;
 		memcpy(new->entry, entry, nr * sizeof(*entry));
 	}
-	rcu_assign_pointer(table->port[port], new);
+	rcu_assign_pointer(*port, new);
 	synchronize_rcu();
 	free(old);
 	return 0;
 }
 
+int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry,
+		  unsigned int nr)
+{
+	return udp_port_set(&table->port[port], entry, nr);
+}
+
+int udp_table_set_rest(struct udp_table *table, const struct udp_entry *entry, unsigned int nr)
+{
+	return udp_port_set(&table->rest, entry, nr);
+}
+
 void udp_table_destroy(struct udp_table *table)
 {
+	free(table->rest);
 	for (unsigned int i = 0; i < 65536; i++)
 		free(table->port[i]);
 	memset(table, 0, sizeof(*table));
@@ -119,6 +130,8 @@ struct sock *udp_lookup(const struct udp_table *table, const struct pkt *pkt)
 	const struct udp_port *port = rcu_dereference(table->port[ntohs(pkt->dport)]);
 	const struct udp_entry *best;
 
+	if (!port)
+		port = rcu_dereference(table->rest);
 	if (!port)
 		return NULL;
 	best = udp_best(port, pkt, false);

@@ -44,6 +44,7 @@ struct udp_port {
 
 struct udp_table {
 	struct udp_port *port[65536];	/* by host order */
+	struct udp_port *rest;		/* of all ports that have none */
 };
 
 /*
@@ -53,6 +54,8 @@ struct udp_table {
  */
 int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry,
 		  unsigned int nr);
+/* As udp_table_set(), of all ports that have no entries of their own. */
+int udp_table_set_rest(struct udp_table *table, const struct udp_entry *entry, unsigned int nr);
 /* No worker may run any more. */
 void udp_table_destroy(struct udp_table *table);
 

@@ -9,24 +9,16 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 #include <schedattr.h>
 #include <urcu-qsbr.h>
 
 #include "engine/backlog.h"
+#include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
 #include "engine/tap.h"
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 int worker_init(struct worker *worker, struct engine *engine, unsigned int index, unsigned int cpu,
 		unsigned int max_napi)
@@ -142,7 +134,7 @@ static unsigned int worker_poll(struct worker *worker, struct napi *napi)
 	bool others = worker->nr_pending > 0;
 	unsigned int done;
 
-	worker->now = clock_ns(CLOCK_REALTIME);
+	worker->now = clock_real(worker->engine->clock);
 	done = napi->src ? napi_poll(napi, NAPI_WEIGHT) : backlog_poll(worker, NAPI_WEIGHT);
 	if (worker->nr_pending)
 		sock_flush(worker, false);
@@ -203,7 +195,8 @@ static unsigned int worker_poll_first(struct worker *worker)
 
 bool worker_round(struct worker *worker)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), limit = now + worker->time_limit_ns;
+	const struct clock *clock = worker->engine->clock;
+	uint64_t now = clock_mono(clock), limit = now + worker->time_limit_ns;
 	unsigned int budget = worker->budget;
 
 	worker_beat(worker, now);
@@ -216,7 +209,7 @@ bool worker_round(struct worker *worker)
 
 		budget -= done < budget ? done : budget;
 		if ((!worker_list_empty(worker) || worker->nr_repoll) &&
-		    (!budget || clock_ns(CLOCK_MONOTONIC) >= limit)) {
+		    (!budget || clock_mono(clock) >= limit)) {
 			stat_add(&worker->stat.time_squeeze, 1);
 			return true;
 		}
@@ -256,13 +249,14 @@ static int worker_drain_kicks(const struct worker *worker)
  */
 static bool worker_spin(const struct worker *worker)
 {
-	uint64_t end = clock_ns(CLOCK_MONOTONIC) + WORKER_SPIN_NS;
+	const struct clock *clock = worker->engine->clock;
+	uint64_t end = clock_mono(clock) + WORKER_SPIN_NS;
 
 	do {
 		if (worker_pending(worker))
 			return true;
 		sched_yield();
-	} while (clock_ns(CLOCK_MONOTONIC) < end);
+	} while (clock_mono(clock) < end);
 	return false;
 }
 

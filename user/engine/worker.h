@@ -87,7 +87,7 @@ struct worker {
 	struct sock **pending;		/* sockets with packets of this batch (sock.h) */
 	unsigned int nr_pending;
 	bool tapped;			/* a tap has seen packets of this batch */
-	uint64_t now;			/* CLOCK_REALTIME in ns, of this batch */
+	uint64_t now;			/* real time in ns, of this batch (clock.h) */
 	struct worker_stat stat;
 	pthread_t thread;
 	bool running;
