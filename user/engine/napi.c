@@ -39,26 +39,26 @@ void napi_destroy(struct napi *napi)
 	napi->done = NULL;
 }
 
-static void pkt_free(struct pkt *pkt)
+/* The frame goes back with the last user of its bytes. */
+static void napi_frame_done(struct pkt *pkt)
 {
 	struct napi *napi = pkt->napi;
 
 	napi->done[napi->nr_done++] = pkt->frame;
 	napi->held--;
-	pkt_put(&napi->worker->pool, pkt);
 }
 
 void pkt_delivered(struct pkt *pkt)
 {
-	stat_add(&pkt->napi->stat.delivered, 1);
-	pkt_free(pkt);
+	stat_add(&pkt->napi->stat.delivered, pkt->gso_segs);
+	pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
 void pkt_drop(struct pkt *pkt, enum sluice_drop reason)
 {
-	stat_add(&pkt->napi->stat.drop[reason], 1);
-	stat_add(&pkt->napi->worker->stat.dropped, 1);
-	pkt_free(pkt);
+	stat_add(&pkt->napi->stat.drop[reason], pkt->gso_segs);
+	stat_add(&pkt->napi->worker->stat.dropped, pkt->gso_segs);
+	pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
 /* Takes what the XDP program wrote before the packet, and erases it: the frame may come back without. */
@@ -81,12 +81,13 @@ static void napi_take_meta(struct napi *napi, struct pkt *pkt)
 static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 {
 	struct worker *worker = napi->worker;
-	struct pkt *pkt = pkt_get(&worker->pool);
+	struct pkt *pkt = pkt_alloc(&worker->pool);
 
 	pkt->napi = napi;
 	pkt->frame = desc->frame;
 	pkt->hash = 0;
 	pkt->ifindex = worker->engine->ifindex;
+	pkt->tstamp = worker->now;
 	napi->held++;
 	if (!desc->data) {
 		pkt_drop(pkt, SLUICE_DROP_DESC);

@@ -136,6 +136,8 @@ static bool udp_csum_ok(const struct engine *engine, const struct pkt *pkt,
 
 	if (!uh->check)
 		return pkt->version == 4;
+	if (pkt->csum == PKT_CSUM_UNNECESSARY || pkt->gso_size)
+		return true;
 	pseudo = csum_pseudo(&pkt->saddr, &pkt->daddr, pkt->version, IPPROTO_UDP, len);
 	if (csum_fold(csum_partial(pkt->data, len, pseudo)) == 0xffff)
 		return true;
@@ -162,6 +164,18 @@ static uint32_t udp_flow_hash(const struct engine *engine, const struct pkt *pkt
 		memcpy(&key.daddr, &pkt->daddr, sizeof(key.daddr));
 	}
 	return flow_hash(engine->hash_key, &key);
+}
+
+/* A socket that did not ask gets the datagrams as they came (Linux: udp_unexpected_gso). */
+static void udp_queue(struct worker *worker, struct sock *sk, struct pkt *pkt)
+{
+	struct pkt *rest = pkt->gso_size && !sk->gro ? pkt_split(pkt) : NULL, *next;
+
+	sock_queue(worker, sk, pkt);
+	for (; rest; rest = next) {
+		next = rest->next;
+		sock_queue(worker, sk, rest);
+	}
 }
 
 void udp_rcv(struct worker *worker, struct pkt *pkt)
@@ -198,6 +212,9 @@ void udp_rcv(struct worker *worker, struct pkt *pkt)
 		pkt_drop(pkt, SLUICE_DROP_NO_SOCKET);
 		return;
 	}
-	pkt_pull(pkt, sizeof(uh));
-	sock_queue(worker, sk, pkt);
+	if (!pkt_pull(pkt, sizeof(uh))) {
+		pkt_drop(pkt, SLUICE_DROP_UDP_SHORT);
+		return;
+	}
+	udp_queue(worker, sk, pkt);
 }
