@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "engine/eth.h"
+#include "engine/gro_bypass.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
 #include "engine/worker.h"
@@ -20,6 +21,25 @@
  */
 #define NAPI_LOOK_MAX 256
 
+static void napi_gro_done(void *ctx, struct pkt *pkt)
+{
+	const struct napi *napi = ctx;
+
+	eth_rcv(napi->worker, pkt);
+}
+
+static bool napi_udp_asked(void *ctx, const struct pkt *pkt)
+{
+	const struct napi *napi = ctx;
+
+	return udp_gro_asked(napi->worker->engine, pkt);
+}
+
+static const struct gro_ops napi_gro_ops = {
+	.receive = napi_gro_done,
+	.udp_asked = napi_udp_asked,
+};
+
 int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
 	      unsigned int max_held)
 {
@@ -29,6 +49,7 @@ int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint
 		.queue = queue,
 		.target = queue * SLUICE_MAX_WORKERS + worker->index,
 	};
+	gro_init(&napi->gro, &napi_gro_ops, napi);
 	napi->done = calloc(max_held, sizeof(*napi->done));
 	return napi->done ? 0 : -ENOMEM;
 }
@@ -99,7 +120,10 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->end = pkt->tail;
 	napi_take_meta(napi, pkt);
 	pkt->seq = napi->seq;
-	eth_rcv(worker, pkt);
+	if (!napi->gro.max_size || gro_bypass(worker->engine, pkt))
+		eth_rcv(worker, pkt);
+	else
+		gro_receive(&napi->gro, pkt);
 }
 
 unsigned int napi_poll(struct napi *napi, unsigned int budget)
@@ -113,6 +137,8 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 	n = napi->src->ops->peek(napi->src, desc, n);
 	if (!n)
 		return 0;
+	napi->gro.max_size = __atomic_load_n(&napi->worker->engine->gro_max_size, __ATOMIC_RELAXED);
+	napi->gro.csum_partial_ok = napi->worker->engine->csum == CSUM_PARTIAL_OK;
 	for (unsigned int i = 0; i < n && i < NAPI_PREFETCH; i++)
 		__builtin_prefetch(desc[i].data);
 	for (unsigned int i = 0; i < n; i++) {
@@ -121,6 +147,11 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 		bytes += desc[i].len;
 		napi_receive(napi, &desc[i]);
 	}
+	/*
+	 * At the end of every poll, as Linux does with a HZ below 1000: what is held longer
+	 * than that waits for packets that may not come, and keeps its flow from moving.
+	 */
+	gro_flush_all(&napi->gro);
 	stat_add(&napi->stat.received, n);
 	stat_add(&napi->stat.bytes, bytes);
 	stat_add(&napi->worker->stat.processed, n);
@@ -129,18 +160,25 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 
 /*
  * How far everything is processed; false: not known, or no further than it was. Held are
- * packets that wait for the lock of a lane. Were one held elsewhere, the count would not
- * match, and head stay where it is.
+ * packets that wait for the lock of a lane, and those in GRO, if it is not flushed with each poll.
+ * Were one held elsewhere, the count would not match, and head stay where it is.
  */
 static bool napi_processed(const struct napi *napi, uint32_t head, uint32_t *seq)
 {
-	uint32_t oldest;
+	uint32_t oldest = 0, in_gro = 0;
+	unsigned int n, merging;
 
 	*seq = napi->seq;
 	if (!napi->held)
 		return *seq != head;
-	if (napi->held > NAPI_LOOK_MAX || sock_waiting(napi->worker, napi, &oldest) != napi->held)
+	if (napi->held > NAPI_LOOK_MAX)
 		return false;
+	n = sock_waiting(napi->worker, napi, &oldest);
+	merging = gro_waiting(&napi->gro, &in_gro);
+	if (n + merging != napi->held)
+		return false;
+	if (!n || (merging && (int32_t)(in_gro - oldest) < 0))
+		oldest = in_gro;
 	*seq = oldest - 1;
 	return (int32_t)(*seq - head) > 0;
 }

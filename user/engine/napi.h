@@ -14,6 +14,7 @@
 
 #include <sluice/drop.h>
 
+#include "engine/gro.h"
 #include "engine/pkt.h"
 #include "engine/source.h"
 
@@ -38,6 +39,7 @@ struct napi {
 	uint32_t held;		/* packets taken, not yet delivered or dropped */
 	unsigned int nr_done;	/* frames to recycle */
 	uint64_t *done;
+	struct gro gro;
 	struct napi_stat stat;
 };
 

@@ -28,6 +28,9 @@ int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry
 		if (!new)
 			return -ENOMEM;
 		new->nr = nr;
+		new->gro = false;
+		for (unsigned int i = 0; i < nr; i++)
+			new->gro |= entry[i].sk->gro;
 		memcpy(new->entry, entry, nr * sizeof(*entry));
 	}
 	rcu_assign_pointer(table->port[port], new);
@@ -164,6 +167,24 @@ static uint32_t udp_flow_hash(const struct engine *engine, const struct pkt *pkt
 		memcpy(&key.daddr, &pkt->daddr, sizeof(key.daddr));
 	}
 	return flow_hash(engine->hash_key, &key);
+}
+
+bool udp_gro_asked(const struct engine *engine, const struct pkt *pkt)
+{
+	struct pkt key;
+	const struct sock *sk;
+
+	if (!udp_port_asked(&engine->udp, pkt->dport))
+		return false;
+	if (pkt->hash) {
+		sk = udp_lookup(&engine->udp, pkt);
+	} else {
+		/* Not in pkt: among what GRO holds, it is the hash that it came with that counts. */
+		key = *pkt;
+		key.hash = udp_flow_hash(engine, pkt);
+		sk = udp_lookup(&engine->udp, &key);
+	}
+	return sk && sk->gro;
 }
 
 /* A socket that did not ask gets the datagrams as they came (Linux: udp_unexpected_gso). */
