@@ -17,7 +17,8 @@ static void gro_prepare(const struct gro_list *list, const struct pkt *pkt)
 	for (unsigned int i = 0; i < list->count; i++) {
 		const struct pkt *p = list->held[i];
 
-		gro_cb(p)->same_flow = p->hash == pkt->hash && !memcmp(p->data, pkt->data, ETH_HLEN);
+		gro_cb(p)->same_flow = p->hash == pkt->hash &&
+				       !memcmp(p->data, pkt->data, ETH_HLEN);
 	}
 }
 

@@ -62,14 +62,17 @@ uint16_t gro_csum_pseudo(const struct pkt *pkt, uint8_t proto)
 	return csum_fold(gro_cb(pkt)->pseudo + htonl(len) + htonl(proto));
 }
 
-static struct pkt *transport(struct gro *gro, struct gro_list *list, struct pkt *pkt, uint8_t proto)
+static struct pkt *transport(struct gro *gro, struct gro_list *list, struct pkt *pkt,
+			     uint8_t proto)
 {
 	struct gro_cb *cb = gro_cb(pkt);
 
 	cb->l4 = cb->off;
 	if (++cb->layers >= GRO_LAYERS_MAX)
 		return gro_skip(pkt);
-	return proto == IPPROTO_TCP ? gro_tcp_receive(gro, list, pkt) : gro_udp_receive(gro, list, pkt);
+	if (proto == IPPROTO_TCP)
+		return gro_tcp_receive(gro, list, pkt);
+	return gro_udp_receive(gro, list, pkt);
 }
 
 static bool is_transport(uint8_t proto)
@@ -171,7 +174,8 @@ static struct pkt *vlan_receive(struct gro *gro, struct gro_list *list, struct p
 	return gro_receive_type(gro, list, pkt, load16(tag + 2));
 }
 
-struct pkt *gro_receive_type(struct gro *gro, struct gro_list *list, struct pkt *pkt, uint16_t type)
+struct pkt *gro_receive_type(struct gro *gro, struct gro_list *list, struct pkt *pkt,
+			     uint16_t type)
 {
 	switch (type) {
 	case ETHERTYPE_IP:

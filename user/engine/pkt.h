@@ -41,7 +41,7 @@ struct napi;
 enum pkt_csum {
 	PKT_CSUM_NONE,		/* nothing */
 	PKT_CSUM_UNNECESSARY,	/* it was found right, or is not used */
-	PKT_CSUM_PARTIAL,	/* the field holds the pseudo-header's sum: merged, or of a local sender */
+	PKT_CSUM_PARTIAL,	/* the field has the pseudo-header's sum: merged, or sent here */
 };
 
 enum pkt_gso_type {
@@ -73,7 +73,7 @@ struct pkt {
 	struct pkt *frag_list;
 	struct pkt *origin;	/* of a clone: whose data it is */
 	uint32_t frag_len;	/* bytes on frag_list */
-	uint16_t gso_size;	/* payload of each merged packet but perhaps the last; 0: not merged */
+	uint16_t gso_size;	/* payload of each merged one but perhaps the last; 0: not merged */
 	uint8_t gso_type;	/* enum pkt_gso_type */
 	bool gso_fixed_id;	/* IPv4: all had the same ID, else each one more */
 	uint8_t csum;		/* enum pkt_csum */
@@ -85,7 +85,7 @@ struct pkt {
 	union {
 		struct {
 			uint16_t users;
-			uint16_t datarefs;	/* structs that use the data, this one too; a clone has 0 */
+			uint16_t datarefs;	/* structs with this data, clones included */
 		};
 		uint32_t refs;	/* both, to be looked at by one comparison */
 	};
@@ -157,7 +157,7 @@ PKT_MUST_CHECK static inline bool pkt_put(struct pkt *pkt, uint32_t n)
 	return true;
 }
 
-/* Leaves n bytes of room before an empty packet. False, and nothing done: not empty, or no such room. */
+/* Leaves n bytes of room before an empty packet. False, and nothing done: not empty, no room. */
 PKT_MUST_CHECK static inline bool pkt_reserve(struct pkt *pkt, uint32_t n)
 {
 	if (pkt_len(pkt) || (size_t)(pkt->end - pkt->tail) < n)
@@ -228,7 +228,8 @@ static inline struct pkt *pkt_alloc(struct pkt_pool *pool)
 	if (!pool->nr_free)
 		return NULL;
 	pkt = pool->free[--pool->nr_free];
-	memset(&pkt->frag_list, 0, offsetof(struct pkt, zeroed_end) - offsetof(struct pkt, frag_list));
+	memset(&pkt->frag_list, 0,
+	       offsetof(struct pkt, zeroed_end) - offsetof(struct pkt, frag_list));
 	pkt->gso_segs = 1;
 	pkt->refs = PKT_ALONE;
 	return pkt;

@@ -179,7 +179,7 @@ bool udp_gro_asked(const struct engine *engine, const struct pkt *pkt)
 	if (pkt->hash) {
 		sk = udp_lookup(&engine->udp, pkt);
 	} else {
-		/* Not in pkt: among what GRO holds, it is the hash that it came with that counts. */
+		/* Not in pkt: among what GRO holds, the hash that it came with counts. */
 		key = *pkt;
 		key.hash = udp_flow_hash(engine, pkt);
 		sk = udp_lookup(&engine->udp, &key);
