@@ -37,19 +37,19 @@ static bool vlan_untag(const struct engine *engine, struct pkt *pkt)
 			return false;
 		pkt->ifindex = ifindex;
 	}
+	pkt->vlan_proto = pkt->protocol;
+	pkt->vlan_tci = load_be16(pkt->data);
 	pkt->protocol = load_be16(pkt->data + 2);
-	pkt->data += VLAN_HLEN;
-	return true;
+	return pkt_pull(pkt, VLAN_HLEN);
 }
 
 void eth_rcv(struct worker *worker, struct pkt *pkt)
 {
-	if (!pkt_may_pull(pkt, ETH_HLEN)) {
+	if (!pkt_pull(pkt, ETH_HLEN)) {
 		pkt_drop(pkt, SLUICE_DROP_ETH_SHORT);
 		return;
 	}
-	pkt->protocol = load_be16(pkt->data + 2 * ETH_ALEN);
-	pkt->data += ETH_HLEN;
+	pkt->protocol = load_be16(pkt->data - 2);
 
 	if (pkt->protocol == ETHERTYPE_VLAN) {
 		if (!pkt_may_pull(pkt, VLAN_HLEN)) {

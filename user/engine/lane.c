@@ -98,7 +98,7 @@ static void lane_write(struct sluice_rec *rec, const struct pkt *pkt, uint64_t t
 
 	rec->len = len;
 	rec->kind = SLUICE_REC_DATA;
-	rec->gso_size = 0;
+	rec->gso_size = pkt->gso_size;
 	rec->hash = pkt->hash;
 	rec->ifindex = pkt->ifindex;
 	rec->tstamp = tstamp;
@@ -117,7 +117,7 @@ static void lane_write(struct sluice_rec *rec, const struct pkt *pkt, uint64_t t
 		memcpy(rec->saddr, &pkt->saddr, sizeof(pkt->saddr));
 		memcpy(rec->daddr, &pkt->daddr, sizeof(pkt->daddr));
 	}
-	memcpy(rec + 1, pkt->data, len);
+	pkt_copy(pkt, (uint8_t *)(rec + 1));
 }
 
 int lane_put(struct lane *lane, const struct pkt *pkt, uint64_t tstamp)
@@ -131,7 +131,7 @@ int lane_put(struct lane *lane, const struct pkt *pkt, uint64_t tstamp)
 	if (!lane_room(lane, need + skip)) {
 		if (lane->broken)
 			return -EPIPE;
-		stat_add(&lane->drops, 1);
+		stat_add(&lane->drops, pkt->gso_segs);
 		return -ENOBUFS;
 	}
 	if (skip)
@@ -140,7 +140,7 @@ int lane_put(struct lane *lane, const struct pkt *pkt, uint64_t tstamp)
 	lane->producer += need;
 	lane->mark[lane->mark_head++ & (lane->size / SLUICE_REC_ALIGN - 1)] =
 		(struct lane_mark){ .hash = pkt->hash, .end = (uint32_t)lane->producer };
-	stat_add(&lane->delivered, 1);
+	stat_add(&lane->delivered, pkt->gso_segs);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "engine/eth.h"
+#include "engine/gro_bypass.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
 #include "engine/worker.h"
@@ -20,6 +21,28 @@
  */
 #define NAPI_LOOK_MAX 256
 
+static void napi_gro_done(void *ctx, struct pkt *pkt)
+{
+	const struct napi *napi = ctx;
+	const struct engine_tap *tap = napi->worker->engine->tap;
+
+	if (tap)
+		tap->seen(tap->ctx, pkt);
+	eth_rcv(napi->worker, pkt);
+}
+
+static bool napi_udp_asked(void *ctx, const struct pkt *pkt)
+{
+	const struct napi *napi = ctx;
+
+	return udp_gro_asked(napi->worker->engine, pkt);
+}
+
+static const struct gro_ops napi_gro_ops = {
+	.receive = napi_gro_done,
+	.udp_asked = napi_udp_asked,
+};
+
 int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
 	      unsigned int max_held)
 {
@@ -29,6 +52,7 @@ int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint
 		.queue = queue,
 		.target = queue * SLUICE_MAX_WORKERS + worker->index,
 	};
+	gro_init(&napi->gro, &napi_gro_ops, napi);
 	napi->done = calloc(max_held, sizeof(*napi->done));
 	return napi->done ? 0 : -ENOMEM;
 }
@@ -39,26 +63,26 @@ void napi_destroy(struct napi *napi)
 	napi->done = NULL;
 }
 
-static void pkt_free(struct pkt *pkt)
+/* The frame goes back with the last user of its bytes. */
+static void napi_frame_done(struct pkt *pkt)
 {
 	struct napi *napi = pkt->napi;
 
 	napi->done[napi->nr_done++] = pkt->frame;
 	napi->held--;
-	pkt_put(&napi->worker->pool, pkt);
 }
 
 void pkt_delivered(struct pkt *pkt)
 {
-	stat_add(&pkt->napi->stat.delivered, 1);
-	pkt_free(pkt);
+	stat_add(&pkt->napi->stat.delivered, pkt->gso_segs);
+	pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
 void pkt_drop(struct pkt *pkt, enum sluice_drop reason)
 {
-	stat_add(&pkt->napi->stat.drop[reason], 1);
-	stat_add(&pkt->napi->worker->stat.dropped, 1);
-	pkt_free(pkt);
+	stat_add(&pkt->napi->stat.drop[reason], pkt->gso_segs);
+	stat_add(&pkt->napi->worker->stat.dropped, pkt->gso_segs);
+	pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
 /* Takes what the XDP program wrote before the packet, and erases it: the frame may come back without. */
@@ -81,12 +105,13 @@ static void napi_take_meta(struct napi *napi, struct pkt *pkt)
 static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 {
 	struct worker *worker = napi->worker;
-	struct pkt *pkt = pkt_get(&worker->pool);
+	struct pkt *pkt = pkt_alloc(&worker->pool);
 
 	pkt->napi = napi;
 	pkt->frame = desc->frame;
 	pkt->hash = 0;
 	pkt->ifindex = worker->engine->ifindex;
+	pkt->tstamp = worker->now;
 	napi->held++;
 	if (!desc->data) {
 		pkt_drop(pkt, desc->drop);
@@ -98,9 +123,10 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->end = pkt->tail;
 	napi_take_meta(napi, pkt);
 	pkt->seq = napi->seq;
-	if (worker->engine->tap)
-		worker->engine->tap->seen(worker->engine->tap->ctx, pkt);
-	eth_rcv(worker, pkt);
+	if (!napi->gro.max_size || gro_bypass(worker->engine, pkt))
+		napi_gro_done(napi, pkt);
+	else
+		gro_receive(&napi->gro, pkt);
 }
 
 unsigned int napi_poll(struct napi *napi, unsigned int budget)
@@ -114,6 +140,8 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 	n = napi->src->ops->peek(napi->src, desc, n);
 	if (!n)
 		return 0;
+	napi->gro.max_size = __atomic_load_n(&napi->worker->engine->gro_max_size, __ATOMIC_RELAXED);
+	napi->gro.csum_partial_ok = napi->worker->engine->csum == CSUM_PARTIAL_OK;
 	for (unsigned int i = 0; i < n && i < NAPI_PREFETCH; i++)
 		__builtin_prefetch(desc[i].data);
 	for (unsigned int i = 0; i < n; i++) {
@@ -122,6 +150,11 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 		bytes += desc[i].len;
 		napi_receive(napi, &desc[i]);
 	}
+	/*
+	 * At the end of every poll, as Linux does with a HZ below 1000: what is held longer
+	 * than that waits for packets that may not come, and keeps its flow from moving.
+	 */
+	gro_flush_all(&napi->gro);
 	stat_add(&napi->stat.received, n);
 	stat_add(&napi->stat.bytes, bytes);
 	stat_add(&napi->worker->stat.processed, n);
@@ -130,18 +163,25 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 
 /*
  * How far everything is processed; false: not known, or no further than it was. Held are
- * packets that wait for the lock of a lane. Were one held elsewhere, the count would not
- * match, and head stay where it is.
+ * packets that wait for the lock of a lane, and those in GRO, if it is not flushed with each poll.
+ * Were one held elsewhere, the count would not match, and head stay where it is.
  */
 static bool napi_processed(const struct napi *napi, uint32_t head, uint32_t *seq)
 {
-	uint32_t oldest;
+	uint32_t oldest = 0, in_gro = 0;
+	unsigned int n, merging;
 
 	*seq = napi->seq;
 	if (!napi->held)
 		return *seq != head;
-	if (napi->held > NAPI_LOOK_MAX || sock_waiting(napi->worker, napi, &oldest) != napi->held)
+	if (napi->held > NAPI_LOOK_MAX)
 		return false;
+	n = sock_waiting(napi->worker, napi, &oldest);
+	merging = gro_waiting(&napi->gro, &in_gro);
+	if (n + merging != napi->held)
+		return false;
+	if (!n || (merging && (int32_t)(in_gro - oldest) < 0))
+		oldest = in_gro;
 	*seq = oldest - 1;
 	return (int32_t)(*seq - head) > 0;
 }
