@@ -17,6 +17,9 @@
 /* The device that everything came in by. */
 #define IFINDEX 1
 
+/* A datagram with its headers, or what GRO has merged with its link header and tags. */
+#define BUFFER_MAX (DATAGRAM_MAX + 64)
+
 struct replayer {
 	const struct replayer_config *config;
 	struct engine engine;
@@ -27,7 +30,8 @@ struct replayer {
 	struct sock sk;
 	struct inbox *inbox;
 	uint64_t *tstamp;	/* by frame of mem */
-	uint8_t *datagram;	/* DATAGRAM_MAX bytes */
+	uint8_t *buffer;	/* BUFFER_MAX bytes */
+	uint64_t merged, merged_into;
 	uint64_t first, last;
 	uint32_t vlan_dev[SLUICE_VLAN_IDS];
 	struct replayer_port port[65536];
@@ -45,9 +49,8 @@ static uint32_t ring_size(uint32_t poll)
 	return size;
 }
 
-static void write_frame(void *ctx, const struct pkt *pkt)
+static void write_frame(struct replayer *r, const struct pkt *pkt)
 {
-	const struct replayer *r = ctx;
 	struct capture_packet p = {
 		.data = pkt->data,
 		.caplen = pkt_len(pkt),
@@ -55,14 +58,18 @@ static void write_frame(void *ctx, const struct pkt *pkt)
 		.tstamp = r->tstamp[pkt->frame],
 	};
 
+	if (pkt->frag_list) {
+		pkt_copy(pkt, r->buffer);
+		p.data = r->buffer;
+	}
 	capture_out_add(r->config->out, &p);
 }
 
 static void write_datagram(struct replayer *r, const struct sluice_rec *rec)
 {
-	struct capture_packet p = { .data = r->datagram, .tstamp = rec->tstamp };
+	struct capture_packet p = { .data = r->buffer, .tstamp = rec->tstamp };
 
-	p.caplen = datagram_build(r->datagram, rec);
+	p.caplen = datagram_build(r->buffer, rec);
 	p.len = p.caplen;
 	if (p.len)
 		capture_out_add(r->config->out, &p);
@@ -71,6 +78,18 @@ static void write_datagram(struct replayer *r, const struct sluice_rec *rec)
 static bool writes(const struct replayer *r, enum replayer_stage stage)
 {
 	return r->config->out && r->config->stage == stage;
+}
+
+static void see_gro(void *ctx, const struct pkt *pkt)
+{
+	struct replayer *r = ctx;
+
+	if (pkt->gso_segs > 1) {
+		r->merged += pkt->gso_segs;
+		r->merged_into++;
+	}
+	if (writes(r, REPLAYER_GRO))
+		write_frame(r, pkt);
 }
 
 static int open_sock(struct replayer *r)
@@ -106,9 +125,9 @@ static int open_source(struct replayer *r)
 	while (frames < r->config->poll)
 		frames *= 2;
 	r->tstamp = calloc(frames, sizeof(*r->tstamp));
-	r->datagram = malloc(DATAGRAM_MAX);
+	r->buffer = malloc(BUFFER_MAX);
 	err = mem_source_init_max(&r->mem, frames, CAPTURE_FRAME_MAX);
-	return r->tstamp && r->datagram ? err : -ENOMEM;
+	return r->tstamp && r->buffer ? err : -ENOMEM;
 }
 
 static void set_engine(struct replayer *r)
@@ -116,7 +135,7 @@ static void set_engine(struct replayer *r)
 	/* Any VLAN is taken for the device itself, as role mirror does. */
 	for (unsigned int i = 0; i < SLUICE_VLAN_IDS; i++)
 		r->vlan_dev[i] = IFINDEX;
-	r->tap = (struct engine_tap){ .seen = write_frame, .ctx = r };
+	r->tap = (struct engine_tap){ .seen = see_gro, .ctx = r };
 	r->engine.ifindex = IFINDEX;
 	/* Captures taken on the sending host hold what its device would have completed. */
 	r->engine.csum = CSUM_PARTIAL_OK;
@@ -125,7 +144,8 @@ static void set_engine(struct replayer *r)
 	r->engine.vlan_dev = r->vlan_dev;
 	r->engine.local = r->config->local;
 	r->engine.clock = &r->clock;
-	r->engine.tap = writes(r, REPLAYER_GRO) ? &r->tap : NULL;
+	r->engine.tap = &r->tap;
+	r->engine.gro_max_size = GRO_MAX_SIZE;
 	r->engine.broken_fd = -1;
 }
 
@@ -164,7 +184,7 @@ void replayer_free(struct replayer *r)
 	inbox_free(r->inbox);
 	worker_destroy(&r->worker);
 	mem_source_destroy(&r->mem);
-	free(r->datagram);
+	free(r->buffer);
 	free(r->tstamp);
 	free(r);
 }
@@ -247,5 +267,7 @@ struct replayer_books replayer_books(const struct replayer *r)
 		.port = r->port,
 		.first = r->first,
 		.last = r->last,
+		.merged = r->merged,
+		.merged_into = r->merged_into,
 	};
 }

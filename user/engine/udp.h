@@ -77,6 +77,8 @@ static inline bool udp_port_asked(const struct udp_table *table, uint16_t dport)
 {
 	const struct udp_port *port = rcu_dereference(table->port[ntohs(dport)]);
 
+	if (!port)
+		port = rcu_dereference(table->rest);
 	return port && port->gro;
 }
 
