@@ -59,6 +59,9 @@ equal "local and ports: exit code" $? 0
 equal "not_local" "$(book .drops.not_local)" $((N / 8))
 equal "no_socket" "$(book .drops.no_socket)" $((N / 8))
 equal "delivered" "$(book .delivered)" $((N * 4 / 8))
+replay -j "$dir/nano" --udp 0-65535 --udp 5000
+equal "all ports, in words: exit code" $? 0
+check_mix "all ports, in words"
 echo "ok    addresses and ports as told"
 
 for stage in rx gro l4; do
@@ -170,6 +173,10 @@ refused "out of range" 2 "$dir/nano" --poll 0
 refused "out of range" 2 "$dir/nano" --poll 1025
 refused "ADDR" 2 "$dir/nano" --local 192.0.2
 refused "PORT" 2 "$dir/nano" --udp http
+refused "PORT" 2 "$dir/nano" --udp 53,
+refused "PORT" 2 "$dir/nano" --udp 54-53
+refused "out of range" 2 "$dir/nano" --udp 65535-65536
+refused "books are on" 2 "$dir/nano" -w - --stage rx
 replay "$dir/nano" -w /dev/full --stage gro
 equal "a full disk: exit code" $? 1
 grep -q "/dev/full: could not be written to its end" "$dir/err" || fail "$(cat "$dir/err")"

@@ -53,18 +53,36 @@ static int opt_local(const struct opt *o, const char *arg, void *field)
 	return 0;
 }
 
+static void add_port(struct ports *p, unsigned long port)
+{
+	if (!p->set[port])
+		p->v[p->n++] = (uint16_t)port;
+	p->set[port] = true;
+}
+
+/* As opt_list(), but all ports there are may be named, and more than once. */
 static int opt_ports(const struct opt *o, const char *arg, void *field)
 {
-	struct opt_list list = { 0 };
-	struct ports *p = field;
-	int err = opt_list(o, arg, &list);
+	for (;;) {
+		unsigned long first, last;
+		char *end;
 
-	for (uint32_t i = 0; i < list.n && !err; i++) {
-		if (!p->set[list.v[i]])
-			p->v[p->n++] = (uint16_t)list.v[i];
-		p->set[list.v[i]] = true;
+		if (*arg < '0' || *arg > '9')
+			return -EINVAL;
+		first = strtoul(arg, &end, 10);
+		last = first;
+		if (*end == '-' && end[1] >= '0' && end[1] <= '9')
+			last = strtoul(end + 1, &end, 10);
+		if (first > o->max || last > o->max)
+			return -ERANGE;
+		if (first > last || (*end && *end != ','))
+			return -EINVAL;
+		for (unsigned long v = first; v <= last; v++)
+			add_port(field, v);
+		if (!*end)
+			return 0;
+		arg = end + 1;
 	}
-	return err;
 }
 
 static const struct opt replay_opts[] = {
@@ -309,6 +327,8 @@ static int check(const struct replay_conf *conf, enum replayer_stage *stage)
 		return opt_usage(NAME, "expected one FILE");
 	if (!conf->write != !conf->stage)
 		return opt_usage(NAME, "-w FILE and --stage STAGE belong together");
+	if (conf->write && !strcmp(conf->write, "-"))
+		return opt_usage(NAME, "-w does not take `-`: the books are on standard output");
 	return conf->stage ? read_stage(conf->stage, stage) : 0;
 }
 

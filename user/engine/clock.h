@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
 /*
  * clock.h - the engine's time: the kernel's clocks, or, where a capture or a test is
- * played, a virtual one that stands still until it is set. Nothing else in the engine
- * asks for the time, so that the same packets at the same times give the same result.
+ * played, a virtual one that stands still until it is set. Nothing else on the way of a
+ * packet asks for the time, so that the same packets at the same times fare the same.
  *
  * A virtual clock belongs to whoever drives the worker, and is set between rounds by
  * the thread that runs them. In ns.
