@@ -95,7 +95,7 @@ enum gro_twist {
 	TWIST_FIN, TWIST_PSH, TWIST_SHORT, TWIST_URGENT_POINTER,
 	/* of any packet */
 	TWIST_LONG, TWIST_EMPTY, TWIST_ONE_BYTE, TWIST_PAD, TWIST_CUT, TWIST_MAC, TWIST_TTL,
-	TWIST_TOS, TWIST_DF, TWIST_FRAG, TWIST_RESERVED_BIT, TWIST_ID, TWIST_ID_SAME, TWIST_IP_OPTIONS,
+	TWIST_TOS, TWIST_DF, TWIST_FRAG, TWIST_RESERVED_BIT, TWIST_ID, TWIST_ID_BACK, TWIST_IP_OPTIONS,
 	TWIST_IP_CSUM, TWIST_CSUM, TWIST_IP_LEN, TWIST_LABEL, TWIST_EXT, TWIST_ADDRESS, TWIST_PORT,
 	TWIST_SWAP,
 	/* of TCP */
@@ -253,7 +253,7 @@ static inline void gro_twist_ip(struct gro_random *r, struct gro_spec *s, enum g
 		break;
 	case TWIST_RESERVED_BIT: s->frag |= 0x8000; break;
 	case TWIST_ID: s->id = (uint16_t)(s->id + 1 + gro_below(r, 3)); break;
-	case TWIST_ID_SAME: s->id--; break;
+	case TWIST_ID_BACK: s->id = (uint16_t)(s->id - 1 - gro_below(r, 4)); break;
 	case TWIST_IP_OPTIONS: s->ip_options = true; break;
 	case TWIST_IP_CSUM: s->bad_ip_csum = true; break;
 	case TWIST_CSUM: s->bad_csum = true; break;
@@ -265,7 +265,9 @@ static inline void gro_twist_ip(struct gro_random *r, struct gro_spec *s, enum g
 		else if (s->v6)
 			gro_draw_ext(r, s);
 		break;
-	case TWIST_ADDRESS: s->saddr[gro_below(r, s->v6 ? 16 : 4)] ^= 8; break;
+	case TWIST_ADDRESS:
+		(gro_chance(r, 50) ? s->saddr : s->daddr)[gro_below(r, s->v6 ? 16 : 4)] ^= 8;
+		break;
 	case TWIST_PORT: s->sport ^= 1; break;
 	case TWIST_UDP_NO_CSUM: s->no_csum = true; break;
 	case TWIST_UDP_LEN: s->udp_len = (int)gro_below(r, 31) - 20; break;

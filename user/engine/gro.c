@@ -88,7 +88,7 @@ void gro_receive(struct gro *gro, struct pkt *pkt)
 		return;
 	}
 	gro_prepare(list, pkt);
-	done = gro_receive_type(gro, list, pkt, (uint16_t)(pkt->data[12] << 8 | pkt->data[13]));
+	done = gro_receive_type(gro, list, pkt, gro_load16(pkt->data + 2 * ETH_ALEN));
 	if (done) {
 		gro_remove(list, done);
 		gro_complete(gro, done);
