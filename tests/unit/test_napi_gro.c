@@ -188,6 +188,46 @@ static void test_split(void **state)
 	rig_close(rig);
 }
 
+/* Of several sockets on a port, the one that the datagram is for decides. */
+static void test_who_asked(void **state)
+{
+	struct rig *rig = open_rig(1);
+	struct udp_entry entry[3] = {
+		{ .group = 1 }, { .group = 1 },
+		{ .key = { .peer_port = htons(77), .peer = { { 0, 0, htonl(0xffff), 1 } } } },
+	};
+	struct pkt pkt = { .version = 4, .dport = htons(PORT), .daddr = { { 0, 0, htonl(0xffff), 2 } },
+			   .saddr = { { 0, 0, htonl(0xffff), 1 } } };
+	unsigned int asked = 0;
+
+	(void)state;
+	sock_on(rig, &entry[0], true);
+	sock_on(rig, &entry[1], false);
+	sock_on(rig, &entry[2], false);
+	rig_table_set(rig, PORT, entry, 3);
+	assert_true(udp_port_asked(&rig->engine->udp, htons(PORT)));
+	pkt.sport = htons(77);
+	assert_false(udp_gro_asked(rig->engine, &pkt));
+	for (uint16_t i = 0; i < 200; i++) {
+		bool is;
+
+		/* By the hash that comes with it, or else by the one that it will be given. */
+		pkt.sport = htons((uint16_t)(1000 + i));
+		pkt.hash = 0;
+		is = udp_gro_asked(rig->engine, &pkt);
+		assert_int_equal(pkt.hash, 0);
+		asked += is;
+		pkt.hash = 0x7fffffff;
+		assert_true(udp_gro_asked(rig->engine, &pkt));
+		pkt.hash = 0x80000000;
+		assert_false(udp_gro_asked(rig->engine, &pkt));
+	}
+	assert_in_range(asked, 50, 150);
+	pkt.dport = htons(PORT + 1);
+	assert_false(udp_gro_asked(rig->engine, &pkt));
+	rig_close(rig);
+}
+
 /* No lane takes TCP yet: each segment of what was merged has its reason. */
 static void test_drop_counts_segments(void **state)
 {
@@ -243,16 +283,19 @@ static void test_head(void **state)
 {
 	struct rig *rig = open_rig(1);
 	struct rig_sock *s = one_sock(rig, true);
+	struct ends other = ends_of("192.0.2.1", 1, "192.0.2.2", PORT + 1);
+	struct frame f = frame_udp(&other, "x", 1);
 
 	(void)state;
-	send_flow(rig, 1000, 0, 3, 1);
-	rig_run(rig);
-	assert_int_equal(rig->flow_head[TARGET], 3);
+	rig_sock_any(rig, PORT + 1, false);
 	lane_lock(&s->sk.lane);
-	send_flow(rig, 1001, 0, 10, 4);
+	rig_push_hash(rig, 0, &f, 1, 1);
+	rig_push_hash(rig, 0, &f, 1, 2);
+	send_flow(rig, 1001, 0, 10, 3);
+	rig_push_hash(rig, 0, &f, 1, 13);
 	assert_true(worker_round(&rig->worker));
 	assert_int_equal(rig->worker.napi[0].held, 10);
-	assert_int_equal(rig->flow_head[TARGET], 3);
+	assert_int_equal(rig->flow_head[TARGET], 2);
 	/* Packets, not records, are what a worker may hold back. */
 	assert_int_equal(s->sk.pend[0].count, 10);
 	lane_unlock(&s->sk.lane);
@@ -339,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_end_of_poll),
 		cmocka_unit_test(test_interleaved),
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_who_asked),
 		cmocka_unit_test(test_drop_counts_segments),
 		cmocka_unit_test(test_lane_full),
 		cmocka_unit_test(test_head),
