@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
 /*
- * gro_stream.h - what a poll of GRO is fed with: up to GRO_STREAM_MAX frames of one
- * to ten interleaved flows, all drawn from one seed. Most packets continue
+ * gro_stream.h - what GRO is fed with: up to GRO_STREAM_MAX frames of one to ten
+ * interleaved flows, all drawn from one seed; one poll, or one in eight times up to three. Most packets continue
  * their flow as a sender would; the rest differ from that in one way each, and the
  * list of ways (enum gro_twist) is what the rules of GRO are about.
  */
@@ -12,8 +12,9 @@
 
 #include "frames.h"
 
-/* One less than a poll's weight: the poll that takes them all is also complete. */
-#define GRO_STREAM_MAX 63
+/* A poll's weight. A poll of less is complete. */
+#define GRO_POLL 64
+#define GRO_STREAM_MAX (3 * GRO_POLL - 2)
 #define GRO_FLOWS_MAX 10
 
 /* UDP ports: those of sockets with UDP_GRO, and those of sockets without. */
@@ -433,7 +434,9 @@ static inline void gro_draw(struct gro_stream *st, uint64_t seed)
 
 	for (unsigned int i = 0; i < flows; i++)
 		gro_draw_flow(&r, &flow[i]);
-	st->nr = gro_chance(&r, 30) ? GRO_STREAM_MAX : 1 + gro_below(&r, GRO_STREAM_MAX);
+	st->nr = gro_chance(&r, 30) ? GRO_POLL - 1 : 1 + gro_below(&r, GRO_POLL - 1);
+	if (gro_chance(&r, 12))
+		st->nr = 1 + gro_below(&r, GRO_STREAM_MAX);
 	for (unsigned int i = 0; i < st->nr; i++) {
 		enum gro_twist twist = gro_chance(&r, share) ? gro_below(&r, TWISTS) : TWIST_NONE;
 
