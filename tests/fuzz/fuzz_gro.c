@@ -20,7 +20,7 @@ enum control {
 	CTL_HASH = 0x7,		/* of the packet */
 	CTL_FIX_IP = 0x8,	/* checksums are made right, or nothing would be merged */
 	CTL_FIX_L4 = 0x10,
-	CTL_AGAIN = 0x20,	/* bytes go over those of the frame before, which stay where none are */
+	CTL_AGAIN = 0x20,	/* the frame before, these bytes over its own */
 	CTL_NEXT = 0x40,	/* with the next sequence number and ID */
 	CTL_FLUSH = 0x80,	/* the poll ends here */
 };

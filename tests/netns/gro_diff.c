@@ -147,7 +147,8 @@ int main(int argc, char **argv)
 	uint64_t seed, streams;
 
 	if (argc != 7) {
-		fprintf(stderr, "usage: gro_diff FROM_NETNS FROM_DEV TO_NETNS TO_DEV SEED STREAMS\n");
+		fprintf(stderr, "usage: gro_diff FROM_NETNS FROM_DEV TO_NETNS TO_DEV SEED "
+				"STREAMS\n");
 		return 2;
 	}
 	seed = strtoull(argv[5], NULL, 0);

@@ -75,7 +75,10 @@ static inline bool gro_engine_port(struct gro_engine *g, unsigned int port, stru
 
 static inline bool gro_engine_init(struct gro_engine *g)
 {
-	static const struct gro_ops ops = { .receive = gro_engine_out, .udp_asked = gro_engine_asked };
+	static const struct gro_ops ops = {
+		.receive = gro_engine_out,
+		.udp_asked = gro_engine_asked,
+	};
 	bool ok = true;
 
 	*g = (struct gro_engine){ .engine = calloc(1, sizeof(*g->engine)), .asked.gro = true };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
 /*
  * gro_stream.h - what GRO is fed with: up to GRO_STREAM_MAX frames of one to ten
- * interleaved flows, all drawn from one seed; one poll, or one in eight times up to three. Most packets continue
- * their flow as a sender would; the rest differ from that in one way each, and the
- * list of ways (enum gro_twist) is what the rules of GRO are about.
+ * interleaved flows, all drawn from one seed; one poll, or one in eight times up to three.
+ * Most packets continue their flow as a sender would; the rest differ from that in one way
+ * each, and the list of ways (enum gro_twist) is what the rules of GRO are about.
  */
 #ifndef TEST_GRO_STREAM_H
 #define TEST_GRO_STREAM_H
@@ -96,7 +96,8 @@ enum gro_twist {
 	TWIST_FIN, TWIST_PSH, TWIST_SHORT, TWIST_URGENT_POINTER,
 	/* of any packet */
 	TWIST_LONG, TWIST_EMPTY, TWIST_ONE_BYTE, TWIST_PAD, TWIST_CUT, TWIST_MAC, TWIST_TTL,
-	TWIST_TOS, TWIST_DF, TWIST_FRAG, TWIST_RESERVED_BIT, TWIST_ID, TWIST_ID_BACK, TWIST_IP_OPTIONS,
+	TWIST_TOS, TWIST_DF, TWIST_FRAG, TWIST_RESERVED_BIT, TWIST_ID, TWIST_ID_BACK,
+	TWIST_IP_OPTIONS,
 	TWIST_IP_CSUM, TWIST_CSUM, TWIST_IP_LEN, TWIST_LABEL, TWIST_EXT, TWIST_ADDRESS, TWIST_PORT,
 	TWIST_SWAP,
 	/* of TCP */
@@ -402,7 +403,7 @@ static inline void gro_draw_packet(struct gro_random *r, struct gro_flow *f, str
 
 	gro_twist(r, &s, twist);
 	gro_build(&s, frame);
-	/* Bytes that were sent count, whatever became of the packet; so do some twists that stay. */
+	/* Bytes that were sent count, whatever became of the packet; and some twists stay. */
 	f->next.seq = s.seq + s.len;
 	if (gro_chance(r, 50)) {
 		f->next.ttl = s.ttl;

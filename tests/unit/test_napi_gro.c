@@ -196,8 +196,10 @@ static void test_who_asked(void **state)
 		{ .group = 1 }, { .group = 1 },
 		{ .key = { .peer_port = htons(77), .peer = { { 0, 0, htonl(0xffff), 1 } } } },
 	};
-	struct pkt pkt = { .version = 4, .dport = htons(PORT), .daddr = { { 0, 0, htonl(0xffff), 2 } },
-			   .saddr = { { 0, 0, htonl(0xffff), 1 } } };
+	struct pkt pkt = {
+		.version = 4, .dport = htons(PORT),
+		.saddr = { { 0, 0, htonl(0xffff), 1 } }, .daddr = { { 0, 0, htonl(0xffff), 2 } },
+	};
 	unsigned int asked = 0;
 
 	(void)state;
