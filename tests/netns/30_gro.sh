@@ -6,8 +6,8 @@
 #         \                                                                          || the same?
 #          +--> the engine's GRO ----------------------------------------------------+
 #
-# The kernel as the oracle: random streams of up to 63 frames, each stream one poll. STREAMS and SEED
-# may be set; a stream that differs is printed with its own seed.
+# The kernel as the oracle: random streams of frames, each stream one poll, or up to three. STREAMS
+# and SEED may be set; a stream that differs is printed with its own seed.
 . "$(dirname "$0")/lib.sh"
 
 STREAMS=${STREAMS:-50000}

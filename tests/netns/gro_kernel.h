@@ -5,7 +5,8 @@
  *
  * That they are one poll: the other end's NAPI is a thread on this process's CPU and of
  * lower real-time priority (an ordinary one would get its share in between), this process does not
- * sleep before the last frame is in the ring, and they are fewer than the weight. Where a packet was not merged, vnet_hdr still says
+ * sleep before the last frame is in the ring; and they are fewer than the weight, or polls of just
+ * the weight and one of less. Where a packet was not merged, vnet_hdr still says
  * whether GRO has verified its checksum.
  */
 #ifndef TEST_GRO_KERNEL_H
@@ -14,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
-
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/udp.h>

@@ -75,7 +75,10 @@ static inline bool gro_engine_port(struct gro_engine *g, unsigned int port, stru
 
 static inline bool gro_engine_init(struct gro_engine *g)
 {
-	static const struct gro_ops ops = { .receive = gro_engine_out, .udp_asked = gro_engine_asked };
+	static const struct gro_ops ops = {
+		.receive = gro_engine_out,
+		.udp_asked = gro_engine_asked,
+	};
 	bool ok = true;
 
 	*g = (struct gro_engine){ .engine = calloc(1, sizeof(*g->engine)), .asked.gro = true };
@@ -127,14 +130,17 @@ static inline bool gro_engine_push(struct gro_engine *g, const struct frame *f,
 	return true;
 }
 
-/* One poll. False: more came out than went in, or not all packets are back. */
+/* As many polls as it needs. False: more came out than went in, or not all packets are back. */
 static inline bool gro_engine_run(struct gro_engine *g, const struct gro_stream *st,
 				  struct gro_outs *outs)
 {
 	outs->nr = 0;
-	for (unsigned int i = 0; i < st->nr; i++)
+	for (unsigned int i = 0; i < st->nr; i++) {
 		if (!gro_engine_push(g, &st->frame[i], outs))
 			return false;
+		if ((i + 1) % GRO_POLL == 0)
+			gro_flush_all(&g->gro);
+	}
 	gro_flush_all(&g->gro);
 	return !g->overflow && !g->gro.held && g->pool.nr_free == g->pool.size;
 }

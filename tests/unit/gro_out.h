@@ -11,7 +11,7 @@
 
 #include "frames.h"
 
-#define GRO_OUT_MAX 128
+#define GRO_OUT_MAX 192
 #define GRO_OUT_BYTES 66000
 
 enum gro_out_type { GRO_OUT_SINGLE, GRO_OUT_TCP4, GRO_OUT_TCP6, GRO_OUT_UDP };

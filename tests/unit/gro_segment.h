@@ -71,6 +71,13 @@ static inline void gro_segment(const struct gro_out *out, unsigned int i, unsign
 	gro_segment_csum(f, l3, l4, udp);
 }
 
+/* 0 has two representations in a checksum, and both are right. */
+static inline void gro_same_zero(uint8_t *made, const uint8_t *is)
+{
+	if ((!get16(is) && get16(made) == 0xffff) || (get16(is) == 0xffff && !get16(made)))
+		memcpy(made, is, 2);
+}
+
 /* Is segment i of n this frame? */
 static inline bool gro_segment_is(const struct gro_out *out, unsigned int i, unsigned int n,
 				  const struct frame *f)
@@ -84,7 +91,13 @@ static inline bool gro_segment_is(const struct gro_out *out, unsigned int i, uns
 	if (f->len < l4 + 20 && out->type != GRO_OUT_UDP)
 		return false;
 	gro_segment(out, i, n, out->type == GRO_OUT_UDP ? 0 : get16(f->b + l4 + 18), &made);
-	return made.len == f->len && !memcmp(made.b, f->b, f->len);
+	if (made.len != f->len)
+		return false;
+	if (f->b[gro_out_l3(out)] >> 4 == 4)
+		gro_same_zero(made.b + gro_out_l3(out) + 10, f->b + gro_out_l3(out) + 10);
+	gro_same_zero(made.b + l4 + (out->type == GRO_OUT_UDP ? 6 : 16),
+		      f->b + l4 + (out->type == GRO_OUT_UDP ? 6 : 16));
+	return !memcmp(made.b, f->b, f->len);
 }
 
 /* Every frame came out exactly once, as it was. */

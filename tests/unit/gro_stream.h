@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause */
 /*
- * gro_stream.h - what a poll of GRO is fed with: up to GRO_STREAM_MAX frames of one
- * to ten interleaved flows, all drawn from one seed. Most packets continue
- * their flow as a sender would; the rest differ from that in one way each, and the
- * list of ways (enum gro_twist) is what the rules of GRO are about.
+ * gro_stream.h - what GRO is fed with: up to GRO_STREAM_MAX frames of one to ten
+ * interleaved flows, all drawn from one seed; one poll, or one in eight times up to three.
+ * Most packets continue their flow as a sender would; the rest differ from that in one way
+ * each, and the list of ways (enum gro_twist) is what the rules of GRO are about.
  */
 #ifndef TEST_GRO_STREAM_H
 #define TEST_GRO_STREAM_H
@@ -12,8 +12,9 @@
 
 #include "frames.h"
 
-/* One less than a poll's weight: the poll that takes them all is also complete. */
-#define GRO_STREAM_MAX 63
+/* A poll's weight. A poll of less is complete. */
+#define GRO_POLL 64
+#define GRO_STREAM_MAX (3 * GRO_POLL - 2)
 #define GRO_FLOWS_MAX 10
 
 /* UDP ports: those of sockets with UDP_GRO, and those of sockets without. */
@@ -95,7 +96,8 @@ enum gro_twist {
 	TWIST_FIN, TWIST_PSH, TWIST_SHORT, TWIST_URGENT_POINTER,
 	/* of any packet */
 	TWIST_LONG, TWIST_EMPTY, TWIST_ONE_BYTE, TWIST_PAD, TWIST_CUT, TWIST_MAC, TWIST_TTL,
-	TWIST_TOS, TWIST_DF, TWIST_FRAG, TWIST_RESERVED_BIT, TWIST_ID, TWIST_ID_SAME, TWIST_IP_OPTIONS,
+	TWIST_TOS, TWIST_DF, TWIST_FRAG, TWIST_RESERVED_BIT, TWIST_ID, TWIST_ID_BACK,
+	TWIST_IP_OPTIONS,
 	TWIST_IP_CSUM, TWIST_CSUM, TWIST_IP_LEN, TWIST_LABEL, TWIST_EXT, TWIST_ADDRESS, TWIST_PORT,
 	TWIST_SWAP,
 	/* of TCP */
@@ -253,7 +255,7 @@ static inline void gro_twist_ip(struct gro_random *r, struct gro_spec *s, enum g
 		break;
 	case TWIST_RESERVED_BIT: s->frag |= 0x8000; break;
 	case TWIST_ID: s->id = (uint16_t)(s->id + 1 + gro_below(r, 3)); break;
-	case TWIST_ID_SAME: s->id--; break;
+	case TWIST_ID_BACK: s->id = (uint16_t)(s->id - 1 - gro_below(r, 4)); break;
 	case TWIST_IP_OPTIONS: s->ip_options = true; break;
 	case TWIST_IP_CSUM: s->bad_ip_csum = true; break;
 	case TWIST_CSUM: s->bad_csum = true; break;
@@ -265,7 +267,9 @@ static inline void gro_twist_ip(struct gro_random *r, struct gro_spec *s, enum g
 		else if (s->v6)
 			gro_draw_ext(r, s);
 		break;
-	case TWIST_ADDRESS: s->saddr[gro_below(r, s->v6 ? 16 : 4)] ^= 8; break;
+	case TWIST_ADDRESS:
+		(gro_chance(r, 50) ? s->saddr : s->daddr)[gro_below(r, s->v6 ? 16 : 4)] ^= 8;
+		break;
 	case TWIST_PORT: s->sport ^= 1; break;
 	case TWIST_UDP_NO_CSUM: s->no_csum = true; break;
 	case TWIST_UDP_LEN: s->udp_len = (int)gro_below(r, 31) - 20; break;
@@ -399,7 +403,7 @@ static inline void gro_draw_packet(struct gro_random *r, struct gro_flow *f, str
 
 	gro_twist(r, &s, twist);
 	gro_build(&s, frame);
-	/* Bytes that were sent count, whatever became of the packet; so do some twists that stay. */
+	/* Bytes that were sent count, whatever became of the packet; and some twists stay. */
 	f->next.seq = s.seq + s.len;
 	if (gro_chance(r, 50)) {
 		f->next.ttl = s.ttl;
@@ -431,7 +435,9 @@ static inline void gro_draw(struct gro_stream *st, uint64_t seed)
 
 	for (unsigned int i = 0; i < flows; i++)
 		gro_draw_flow(&r, &flow[i]);
-	st->nr = gro_chance(&r, 30) ? GRO_STREAM_MAX : 1 + gro_below(&r, GRO_STREAM_MAX);
+	st->nr = gro_chance(&r, 30) ? GRO_POLL - 1 : 1 + gro_below(&r, GRO_POLL - 1);
+	if (gro_chance(&r, 12))
+		st->nr = 1 + gro_below(&r, GRO_STREAM_MAX);
 	for (unsigned int i = 0; i < st->nr; i++) {
 		enum gro_twist twist = gro_chance(&r, share) ? gro_below(&r, TWISTS) : TWIST_NONE;
 

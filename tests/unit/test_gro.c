@@ -172,17 +172,19 @@ static void test_shared(void **state)
 {
 	struct fixture *f = *state;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 4; i++) {
 		struct gro_spec s = spec_tcp(100);
-		struct pkt *other;
+		struct pkt *other = NULL;
 
 		restart(f);
-		push(f, &s);
-		follow(&s);
-		f->g.share = i ? GRO_SHARE_CLONE : GRO_SHARE_GET;
-		push(f, &s);
-		other = f->g.shared;
-		f->g.share = GRO_SHARE_NONE;
+		for (int n = 0; n < 2; n++, follow(&s)) {
+			if (n == i % 2)
+				f->g.share = i < 2 ? GRO_SHARE_CLONE : GRO_SHARE_GET;
+			push(f, &s);
+			if (n == i % 2)
+				other = f->g.shared;
+			f->g.share = GRO_SHARE_NONE;
+		}
 		assert_non_null(other);
 		flush(f);
 		assert_int_equal(f->outs.nr, 2);

@@ -544,9 +544,9 @@ static void *produce(void *arg)
 
 		lane_lock(lane);
 		for (; batch && seq < RECORDS; batch--) {
-			struct pkt pkt = { .gso_segs = 1, .data = buf, .tail = buf + 8 + next_random(&x) % 1200,
-					  .version = 4,
-					   .hash = p->number + 1 };
+			struct pkt pkt = { .gso_segs = 1, .data = buf,
+					   .tail = buf + 8 + next_random(&x) % 1200,
+					   .version = 4, .hash = p->number + 1 };
 
 			memcpy(buf, &p->number, 4);
 			memcpy(buf + 4, &seq, 4);

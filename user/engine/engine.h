@@ -34,7 +34,7 @@ struct engine_tap {
 struct engine {
 	uint32_t ifindex;
 	enum csum_mode csum;
-	uint32_t gro_max_size;	/* Linux's setting of that name (gro.h); 0: GRO is off */
+	uint32_t gro_max_size;		/* Linux's (gro.h); 0: GRO is off */
 	__u64 hash_key[2];		/* as the XDP program's, for packets that came without rx_meta */
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
 	const struct addr_list *local;	/* this host's addresses; NULL: who steers has looked */

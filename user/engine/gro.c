@@ -80,6 +80,7 @@ void gro_receive(struct gro *gro, struct pkt *pkt)
 {
 	struct gro_list *list = &gro->list[pkt->hash % GRO_BUCKETS];
 	struct gro_cb *cb = gro_cb(pkt);
+	bool merged, flush;
 	struct pkt *done;
 
 	*cb = (struct gro_cb){ .off = ETH_HLEN, .flush = pkt_cloned(pkt) || pkt->users != 1 };
@@ -88,14 +89,17 @@ void gro_receive(struct gro *gro, struct pkt *pkt)
 		return;
 	}
 	gro_prepare(list, pkt);
-	done = gro_receive_type(gro, list, pkt, (uint16_t)(pkt->data[12] << 8 | pkt->data[13]));
+	done = gro_receive_type(gro, list, pkt, gro_load16(pkt->data + 2 * ETH_ALEN));
+	/* Merged, it may go with the one that is done, and be nobody's after that. */
+	merged = cb->same_flow;
+	flush = cb->flush;
 	if (done) {
 		gro_remove(list, done);
 		gro_complete(gro, done);
 	}
-	if (cb->same_flow)
+	if (merged)
 		return;
-	if (cb->flush)
+	if (flush)
 		gro->ops->receive(gro->ctx, pkt);
 	else
 		gro_hold(gro, list, pkt);

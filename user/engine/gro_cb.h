@@ -11,6 +11,8 @@
 #ifndef SLUICE_ENGINE_GRO_CB_H
 #define SLUICE_ENGINE_GRO_CB_H
 
+#include <string.h>
+
 #include "engine/gro.h"
 
 /* Layers that a packet may go through, Linux's GRO_RECURSION_LIMIT: bounds nested tags. */
@@ -58,6 +60,11 @@ static inline uint8_t *gro_l4(const struct pkt *pkt)
 	return pkt->data + gro_cb(pkt)->l4;
 }
 
+static inline uint16_t gro_load16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
 static inline struct pkt *gro_skip(struct pkt *pkt)
 {
 	gro_cb(pkt)->flush = true;
@@ -68,6 +75,18 @@ static inline struct pkt *gro_skip(struct pkt *pkt)
 #define GRO_FOR_SAME_FLOW(list, i, p)                        \
 	for (unsigned int i = (list)->count; i-- > 0;)       \
 		if ((p = (list)->held[i]), gro_cb(p)->same_flow)
+
+/* The held one with these ports (source and destination, as on the wire), or NULL. */
+static inline struct pkt *gro_lookup(const struct gro_list *list, const uint8_t *ports)
+{
+	struct pkt *p;
+
+	GRO_FOR_SAME_FLOW(list, i, p) {
+		if (!memcmp(gro_l4(p), ports, 4))
+			return p;
+	}
+	return NULL;
+}
 
 /* By EtherType, host order. */
 struct pkt *gro_receive_type(struct gro *gro, struct gro_list *list, struct pkt *pkt,

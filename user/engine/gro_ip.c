@@ -29,11 +29,6 @@
 #define IP6_HOPS 7
 #define IP6_SADDR 8
 
-static uint16_t load16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
 static void store16(uint8_t *p, uint32_t v)
 {
 	p[0] = (uint8_t)(v >> 8);
@@ -87,7 +82,7 @@ static struct pkt *ip4_receive(struct gro *gro, struct gro_list *list, struct pk
 	struct pkt *p;
 
 	if (!ip || !is_transport(ip[IP4_PROTO]) || ip[0] != 0x45 ||
-	    load16(ip + IP4_FRAG) & (IP_MF | IP_OFFMASK) ||
+	    gro_load16(ip + IP4_FRAG) & (IP_MF | IP_OFFMASK) ||
 	    csum_fold(csum_partial(ip, IP4_HLEN, 0)) != 0xffff)
 		return gro_skip(pkt);
 	GRO_FOR_SAME_FLOW(list, i, p) {
@@ -97,7 +92,7 @@ static struct pkt *ip4_receive(struct gro *gro, struct gro_list *list, struct pk
 				       !memcmp(held + IP4_SADDR, ip + IP4_SADDR, 8);
 	}
 	/* Padded, cut, or with the reserved bit: not to be merged, but its flow ends here. */
-	cb->flush |= load16(ip + IP4_LEN) != gro_len(pkt) || load16(ip + IP4_FRAG) & ~IP_DF;
+	cb->flush |= gro_load16(ip + IP4_LEN) != gro_len(pkt) || gro_load16(ip + IP4_FRAG) & ~IP_DF;
 	cb->pseudo = csum_partial(ip + IP4_SADDR, 8, 0);
 	cb->version = 4;
 	cb->l3 = cb->off;
@@ -144,7 +139,7 @@ static struct pkt *ip6_receive(struct gro *gro, struct gro_list *list, struct pk
 	if (!ip || ip[0] >> 4 != 6)
 		return gro_skip(pkt);
 	cb->off = (uint16_t)(cb->off + IP6_HLEN);
-	cb->flush |= load16(ip + IP6_LEN) != gro_len(pkt);
+	cb->flush |= gro_load16(ip + IP6_LEN) != gro_len(pkt);
 	proto = ip6_pull_extensions(pkt, ip[IP6_NEXT]);
 	if (!is_transport(proto))
 		return gro_skip(pkt);
@@ -171,7 +166,7 @@ static struct pkt *vlan_receive(struct gro *gro, struct gro_list *list, struct p
 	GRO_FOR_SAME_FLOW(list, i, p)
 		gro_cb(p)->same_flow = !memcmp(p->data + cb->off, tag, VLAN_HLEN);
 	cb->off = (uint16_t)(cb->off + VLAN_HLEN);
-	return gro_receive_type(gro, list, pkt, load16(tag + 2));
+	return gro_receive_type(gro, list, pkt, gro_load16(tag + 2));
 }
 
 struct pkt *gro_receive_type(struct gro *gro, struct gro_list *list, struct pkt *pkt,
@@ -193,7 +188,7 @@ struct pkt *gro_receive_type(struct gro *gro, struct gro_list *list, struct pkt 
 /* IDs go up by one with each packet, or are all the same: the second one decides. */
 static bool ip4_differs(struct pkt *p, const uint8_t *held, const uint8_t *ip)
 {
-	uint16_t step = (uint16_t)(load16(ip + IP4_ID) - load16(held + IP4_ID));
+	uint16_t step = (uint16_t)(gro_load16(ip + IP4_ID) - gro_load16(held + IP4_ID));
 	struct gro_cb *cb = gro_cb(p);
 
 	/* Not length and checksum. TOS, and TTL. */

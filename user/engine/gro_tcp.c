@@ -24,18 +24,6 @@ static uint32_t load32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static struct pkt *tcp_lookup(const struct gro_list *list, const uint8_t *th)
-{
-	struct pkt *p;
-
-	GRO_FOR_SAME_FLOW(list, i, p) {
-		if (!memcmp(gro_l4(p), th, 4))
-			return p;
-		gro_cb(p)->same_flow = false;
-	}
-	return NULL;
-}
-
 /*
  * Whether pkt cannot follow p. All of the header counts but FIN and PSH, which may end
  * a packet, the checksum, and the urgent pointer (URG itself ends the flow). CWR is said once:
@@ -83,7 +71,7 @@ struct pkt *gro_tcp_receive(struct gro *gro, struct gro_list *list, struct pkt *
 		return gro_skip(pkt);
 	cb->off = (uint16_t)(cb->off + thlen);
 	len = gro_len(pkt);
-	p = tcp_lookup(list, th);
+	p = gro_lookup(list, th);
 	if (p && !tcp_differs(p, pkt, len) && gro_merge(gro, p, pkt)) {
 		mss = p->gso_size;
 		gro_l4(p)[TCP_FLAGS] |= th[TCP_FLAGS] & (TCP_FIN | TCP_PSH);

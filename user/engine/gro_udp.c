@@ -16,11 +16,6 @@
 /* Linux's UDP_GRO_CNT_MAX: so that many small datagrams do not bind too much memory. */
 #define UDP_SEGS_MAX 64
 
-static uint16_t load16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
 static bool udp_asked(const struct gro *gro, struct pkt *pkt, const uint8_t *uh)
 {
 	const uint8_t *ip = gro_l3(pkt);
@@ -39,29 +34,17 @@ static bool udp_asked(const struct gro *gro, struct pkt *pkt, const uint8_t *uh)
 	return gro->ops->udp_asked(gro->ctx, pkt);
 }
 
-static struct pkt *udp_lookup(const struct gro_list *list, const uint8_t *uh)
-{
-	struct pkt *p;
-
-	GRO_FOR_SAME_FLOW(list, i, p) {
-		if (!memcmp(gro_l4(p), uh, 4))
-			return p;
-		gro_cb(p)->same_flow = false;
-	}
-	return NULL;
-}
-
 /* len: the UDP length of pkt. A shorter datagram may be the last of a packet. */
 static struct pkt *udp_segment(struct gro *gro, struct gro_list *list, struct pkt *pkt,
 			       uint16_t len)
 {
 	const uint8_t *uh = gro_l4(pkt);
-	struct pkt *p = udp_lookup(list, uh);
+	struct pkt *p = gro_lookup(list, uh);
 	uint16_t held;
 
 	if (!p)
 		return NULL;
-	held = load16(gro_l4(p) + UDP_LEN);
+	held = gro_load16(gro_l4(p) + UDP_LEN);
 	if (gro_ip_differs(p, pkt) || len > held)
 		return p;
 	if (!gro_merge(gro, p, pkt) || len != held || p->gso_segs >= UDP_SEGS_MAX)
@@ -83,7 +66,7 @@ struct pkt *gro_udp_receive(struct gro *gro, struct gro_list *list, struct pkt *
 	if (!cb->flush && !check)
 		pkt->csum = PKT_CSUM_UNNECESSARY;
 	/* Without a checksum there is none to make for the parts: as with GSO. */
-	len = load16(uh + UDP_LEN);
+	len = gro_load16(uh + UDP_LEN);
 	if (!check || len <= UDP_HLEN || len != gro_len(pkt))
 		return gro_skip(pkt);
 	cb->off = UDP_HLEN + cb->l4;

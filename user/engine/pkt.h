@@ -74,7 +74,7 @@ struct pkt {
 	struct pkt *origin;	/* of a clone: whose data it is */
 	uint32_t frag_len;	/* bytes on frag_list */
 	uint16_t gso_size;	/* payload of each merged one but perhaps the last; 0: not merged */
-	uint8_t gso_type;	/* enum pkt_gso_type */
+	uint8_t gso_type;	/* enum pkt_gso_type, where gso_size is not 0 */
 	bool gso_fixed_id;	/* IPv4: all had the same ID, else each one more */
 	uint8_t csum;		/* enum pkt_csum */
 	uint16_t vlan_proto;	/* EtherType of the tag that was stripped, host order; 0: none */

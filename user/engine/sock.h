@@ -34,7 +34,7 @@ struct sock_pend {
 struct sock {
 	struct lane lane;
 	uint64_t cookie;		/* the kernel socket's SO_COOKIE */
-	bool gro;			/* asked for merged datagrams (UDP_GRO); set before it is in the table */
+	bool gro;			/* asked for UDP_GRO; set before it is in a table */
 	struct sock_pend *pend;		/* by worker */
 };
 
