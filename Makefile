@@ -14,7 +14,8 @@ VERSION := 0.1.0
 
 # The way of a packet, in its order.
 BPF    := steer guard guard_cgroup gen
-ENGINE := steer steer_rule steer_flow counter umem xsk worker napi pkt netif tap tap_ring vlan backlog ip4 ip6 udp sock lane rfs mem
+ENGINE := steer steer_rule steer_flow counter umem xsk worker napi pkt gro gro_ip gro_tcp gro_udp \
+          netif tap tap_ring vlan backlog ip4 ip6 udp sock lane rfs mem
 DAEMON := main config device watch control porter listener door handler facts ctlmsg ports judge \
           diag guard guard_root netlink netlink_link netlink_addr lanemem taps bypass rules settings \
           explain answer json

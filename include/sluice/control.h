@@ -79,6 +79,9 @@ enum sluice_ctl_rps {
 	SLUICE_RPS_ENTRIES = 2,	/* the size of rps_sock_flow, for all */
 };
 
+/* The socket has UDP_GRO: its records may be merged (lane.h). Other flags must be 0. */
+#define SLUICE_ATTACH_GRO 0x1u
+
 struct sluice_ctl_msg {
 	__u32 magic;
 	__u16 version;
@@ -89,6 +92,7 @@ struct sluice_ctl_msg {
 		struct {
 			__u32 lane_bytes;	/* 0: default */
 			__u32 port;		/* hint: local port, host order */
+			__u32 flags;		/* SLUICE_ATTACH_ */
 		} attach;
 		struct {
 			__u32 what;	/* enum sluice_ctl_query */

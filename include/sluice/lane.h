@@ -76,13 +76,13 @@ enum sluice_rec_kind {
 };
 
 /*
- * One datagram. Payload follows; the next record starts at
- * SLUICE_REC_SPACE(len) from this one.
+ * One datagram, or for a socket with UDP_GRO several of one flow. The payload follows; the next
+ * record starts at SLUICE_REC_SPACE(len) from this one.
  */
 struct sluice_rec {
 	__u32 len;		/* payload bytes */
 	__u16 kind;		/* enum sluice_rec_kind */
-	__u16 gso_size;		/* 0: not merged */
+	__u16 gso_size;		/* merged: of each but perhaps the last; 0: not merged */
 	__u32 hash;		/* flow hash */
 	__u32 ifindex;		/* receiving device */
 	__u64 tstamp;		/* CLOCK_REALTIME, ns, when the worker took the batch */

@@ -20,7 +20,7 @@
 #include <sluice/lane.h>
 
 #define SLUICE_TAP_RING (4u << 20)	/* default: 30,000 small frames per worker */
-#define SLUICE_TAP_SNAP 65535u		/* default, and the most */
+#define SLUICE_TAP_SNAP 65600u		/* default, and the most: any merged frame */
 
 /* Where it looks. */
 enum sluice_tap_stage {

@@ -26,9 +26,10 @@
 enum mode {
 	MODE_PARTIAL_OK = 0x1,
 	MODE_NO_VLANS = 0x2,
-	MODE_MIRROR = 0x4,
-	MODE_HOOK = 0x8,	/* an odd first byte of a packet has a hook drop it */
-	MODE_TAPS = 0x10,
+	MODE_GRO = 0x4,		/* the IPv4 socket asked for merged datagrams */
+	MODE_MIRROR = 0x8,
+	MODE_HOOK = 0x10,	/* an odd first byte of a packet has a hook drop it */
+	MODE_TAPS = 0x20,
 };
 
 enum control {
@@ -118,11 +119,12 @@ static void consume(struct rig_sock *s, uint16_t port, uint32_t cpu)
 	rig_consume(s, cpu);
 }
 
-static void sock_on(struct rig *rig, uint16_t port, bool ipv6)
+static void sock_on(struct rig *rig, uint16_t port, bool ipv6, bool gro)
 {
 	struct rig_sock *s = rig_sock_add(rig, SLUICE_LANE_MIN);
 	struct udp_entry entry = { .key.ipv6 = ipv6, .sk = &s->sk };
 
+	s->sk.gro = gro;
 	rig_table_set(rig, port, &entry, 1);
 }
 
@@ -170,8 +172,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rig->engine->mirror = mode & MODE_MIRROR;
 	if (mode & MODE_HOOK)
 		RIG_CHECK(netif_hook_add(&rig->engine->netif, &hook) == 0);
-	sock_on(rig, PORT4, false);
-	sock_on(rig, PORT6, true);
+	sock_on(rig, PORT4, false, mode & MODE_GRO);
+	sock_on(rig, PORT6, true, false);
+	rig->engine->gro_max_size = mode & MODE_GRO ? GRO_MAX_SIZE : 0;
 	rig->engine->csum = mode & MODE_PARTIAL_OK ? CSUM_PARTIAL_OK : CSUM_VERIFY;
 	rig->vlan_dev[5] = 55;
 	if (mode & MODE_NO_VLANS)

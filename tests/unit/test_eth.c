@@ -156,6 +156,36 @@ static void test_nested_tags(void **state)
 	rig_close(rig);
 }
 
+/* The tag stays with the packet, and one without has none of the packet's before. */
+static void test_tag_is_kept(void **state)
+{
+	struct rig *rig = rig_open(1);
+	struct rig_sock *s = rig_sock_any(rig, PORT, false);
+	struct frame f = frame_udp(&ends4, "x", 1), tagged = f;
+	const struct pkt *pkt;
+
+	(void)state;
+	rig->vlan_dev[5] = 55;
+	frame_tag(&tagged, TPID_8021Q, 0x6005);
+	rig_push(rig, 0, &tagged);
+	rig_push(rig, 0, &f);
+	lane_lock(&s->sk.lane);
+	worker_round(&rig->worker);
+	pkt = s->sk.pend[0].head;
+	assert_int_equal(pkt->vlan_proto, TPID_8021Q);
+	assert_int_equal(pkt->vlan_tci, 0x6005);
+	assert_int_equal(pkt->next->vlan_proto, 0);
+	lane_unlock(&s->sk.lane);
+	rig_run(rig);
+	rig_push(rig, 0, &f);
+	lane_lock(&s->sk.lane);
+	worker_round(&rig->worker);
+	assert_int_equal(s->sk.pend[0].head->vlan_proto, 0);
+	lane_unlock(&s->sk.lane);
+	rig_run(rig);
+	rig_close(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +197,7 @@ int main(void)
 		cmocka_unit_test(test_foreign_vlan),
 		cmocka_unit_test(test_ethertypes),
 		cmocka_unit_test(test_nested_tags),
+		cmocka_unit_test(test_tag_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ struct run {
 	struct napi_stat stat;
 	struct replayer_port *port;
 	uint64_t first, last;
+	uint64_t merged, merged_into;
 	uint8_t *written;
 	size_t written_len;
 };
@@ -77,6 +78,8 @@ static struct run replay(const struct file *f, struct replayer_config config, bo
 	memcpy(run.port, books.port, 65536 * sizeof(*run.port));
 	run.first = books.first;
 	run.last = books.last;
+	run.merged = books.merged;
+	run.merged_into = books.merged_into;
 	replayer_free(r);
 	capture_close(&c);
 	if (write)
@@ -391,6 +394,84 @@ static void test_vlan(void **state)
 	file_free(&f);
 }
 
+/* Segment i of a TCP stream over IPv4, with len bytes of payload. */
+static uint32_t segment(uint8_t *b, uint32_t i, uint32_t len)
+{
+	struct ends e = ends_of("192.0.2.1", 1000, "192.0.2.2", 80);
+	struct frame f = frame_udp(&e, "", 0);
+	uint8_t *tcp = b + f.l4, *ip = b + f.l3, pseudo[4] = { 0, 6 };
+	uint32_t seq = i * len;
+
+	memcpy(b, f.b, f.len);
+	memset(tcp, 0, 20 + len);
+	put16(tcp, 1000);
+	put16(tcp + 2, 80);
+	put16(tcp + 4, seq >> 16);
+	put16(tcp + 6, seq & 0xffff);
+	put16(tcp + 12, 0x5010);
+	memset(tcp + 20, (int)i, len);
+	ip[9] = 6;
+	put16(ip + 2, 40 + len);
+	put16(ip + 4, i);
+	put16(ip + 10, 0);
+	put16(ip + 10, 0xffff - ref_sum(0, ip, 20));
+	put16(pseudo + 2, 20 + len);
+	put16(tcp + 16, 0xffff - ref_sum(ref_sum(ref_sum(0, ip + 12, 8), pseudo, 4), tcp, 20 + len));
+	return f.l4 + 20 + len;
+}
+
+/* The length of each packet of a capture, up to max of them; how many. */
+static uint32_t lengths(const struct run *run, uint32_t *len, uint64_t *tstamp, uint32_t max)
+{
+	struct capture_packet p;
+	struct capture c;
+	uint32_t n = 0;
+
+	assert_int_equal(capture_open(&c, fmemopen(run->written, run->written_len, "rb")), 0);
+	for (; n < max && capture_read(&c, &p) > 0; n++) {
+		len[n] = p.len;
+		tstamp[n] = p.tstamp;
+	}
+	capture_close(&c);
+	return n;
+}
+
+/* A stream of 100 segments: what waits in a round is merged, with the time of the first. */
+static void test_merged(void **state)
+{
+	static const uint32_t polls[] = { 1, 10, 25, 64 };
+	uint32_t len[101], n;
+	uint64_t tstamp[101];
+	uint8_t b[1500];
+	struct run run;
+	struct file f;
+
+	(void)state;
+	file_begin(&f, FORMAT_NANO, false, LINK_ETHERNET, 65535);
+	for (uint32_t i = 0; i < 100; i++)
+		file_add(&f, i, b, segment(b, i, 500), 554);
+	for (size_t i = 0; i < sizeof(polls) / sizeof(polls[0]); i++) {
+		uint32_t poll = polls[i];
+
+		run = replay(&f, (struct replayer_config){ .poll = poll, .stage = REPLAYER_GRO },
+			     true);
+		check_books(&run);
+		assert_int_equal(run.stat.drop[SLUICE_DROP_IP_PROTO], 100);
+		n = lengths(&run, len, tstamp, 101);
+		assert_int_equal(n, (100 + poll - 1) / poll);
+		for (uint32_t k = 0; k < n; k++) {
+			uint32_t of = k == n - 1 ? 100 - k * poll : poll;
+
+			assert_int_equal(len[k], 54 + of * 500);
+			assert_int_equal(tstamp[k], k * poll);
+		}
+		assert_int_equal(run.merged, poll > 1 ? 100 : 0);
+		assert_int_equal(run.merged_into, poll > 1 ? n : 0);
+		run_free(&run);
+	}
+	file_free(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_vlan),
+		cmocka_unit_test(test_merged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

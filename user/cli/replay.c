@@ -166,6 +166,8 @@ static int print_json(const struct replay_conf *conf, const struct capture *c,
 	js_add_u64(doc, "bytes", b->stat->bytes);
 	js_add_u64(doc, "delivered", b->stat->delivered);
 	js_add_u64(doc, "dropped", dropped(b->stat));
+	js_add_u64(doc, "merged", b->merged);
+	js_add_u64(doc, "merged_into", b->merged_into);
 	js_add_u64(doc, "csum_partial", b->stat->csum_partial);
 	for (int i = 0; i < SLUICE_DROPS; i++)
 		js_add_u64(o, drops[i].name, b->stat->drop[i]);
@@ -223,6 +225,8 @@ static int print_text(const struct replay_conf *conf, const struct capture *c,
 	       ns / NSEC, ns % NSEC);
 	print_ports(b);
 	print_drops(b->stat);
+	if (b->merged)
+		printf("\n%" PRIu64 " merged into %" PRIu64 " by GRO\n", b->merged, b->merged_into);
 	if (b->stat->csum_partial)
 		printf("\n%" PRIu64 " with the checksum that a sender leaves to its device\n",
 		       b->stat->csum_partial);

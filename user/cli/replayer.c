@@ -18,6 +18,9 @@
 /* The device that everything came in by. */
 #define IFINDEX 1
 
+/* A datagram with its headers, or what GRO has merged with its link header and tags. */
+#define BUFFER_MAX (DATAGRAM_MAX + 64)
+
 struct replayer {
 	const struct replayer_config *config;
 	struct engine engine;
@@ -28,7 +31,8 @@ struct replayer {
 	struct sock sk;
 	struct inbox *inbox;
 	uint64_t *tstamp;	/* by frame of mem */
-	uint8_t *datagram;	/* DATAGRAM_MAX bytes */
+	uint8_t *buffer;	/* BUFFER_MAX bytes */
+	uint64_t merged, merged_into;
 	uint64_t first, last;
 	struct replayer_port port[65536];
 };
@@ -50,9 +54,8 @@ static struct replayer *replayer_of(struct tap *tap)
 	return (struct replayer *)((char *)tap - offsetof(struct replayer, tap));
 }
 
-static void see_gro(struct tap *tap, struct worker *worker, const struct pkt *pkt)
+static void write_frame(struct replayer *r, const struct pkt *pkt)
 {
-	const struct replayer *r = replayer_of(tap);
 	struct capture_packet p = {
 		.data = pkt->data,
 		.caplen = pkt_len(pkt),
@@ -60,7 +63,10 @@ static void see_gro(struct tap *tap, struct worker *worker, const struct pkt *pk
 		.tstamp = r->tstamp[pkt->frame],
 	};
 
-	(void)worker;
+	if (pkt->frag_list) {
+		pkt_copy(pkt, r->buffer);
+		p.data = r->buffer;
+	}
 	capture_out_add(r->config->out, &p);
 }
 
@@ -73,9 +79,9 @@ static void end_batch(struct tap *tap, struct worker *worker)
 
 static void write_datagram(struct replayer *r, const struct sluice_rec *rec)
 {
-	struct capture_packet p = { .data = r->datagram, .tstamp = rec->tstamp };
+	struct capture_packet p = { .data = r->buffer, .tstamp = rec->tstamp };
 
-	p.caplen = datagram_build(r->datagram, rec);
+	p.caplen = datagram_build(r->buffer, rec);
 	p.len = p.caplen;
 	if (p.len)
 		capture_out_add(r->config->out, &p);
@@ -84,6 +90,19 @@ static void write_datagram(struct replayer *r, const struct sluice_rec *rec)
 static bool writes(const struct replayer *r, enum replayer_stage stage)
 {
 	return r->config->out && r->config->stage == stage;
+}
+
+static void see_gro(struct tap *tap, struct worker *worker, const struct pkt *pkt)
+{
+	struct replayer *r = replayer_of(tap);
+
+	(void)worker;
+	if (pkt->gso_segs > 1) {
+		r->merged += pkt->gso_segs;
+		r->merged_into++;
+	}
+	if (writes(r, REPLAYER_GRO))
+		write_frame(r, pkt);
 }
 
 static int open_sock(struct replayer *r)
@@ -119,9 +138,9 @@ static int open_source(struct replayer *r)
 	while (frames < r->config->poll)
 		frames *= 2;
 	r->tstamp = calloc(frames, sizeof(*r->tstamp));
-	r->datagram = malloc(DATAGRAM_MAX);
+	r->buffer = malloc(BUFFER_MAX);
 	err = mem_source_init_max(&r->mem, frames, CAPTURE_FRAME_MAX);
-	return r->tstamp && r->datagram ? err : -ENOMEM;
+	return r->tstamp && r->buffer ? err : -ENOMEM;
 }
 
 static void set_engine(struct replayer *r)
@@ -136,6 +155,7 @@ static void set_engine(struct replayer *r)
 	r->engine.mirror = true;
 	r->engine.local = r->config->local;
 	r->engine.clock = &r->clock;
+	r->engine.gro_max_size = GRO_MAX_SIZE;
 	r->engine.broken_fd = -1;
 }
 
@@ -148,8 +168,7 @@ int replayer_new(struct replayer **out, const struct replayer_config *config)
 		return -ENOMEM;
 	r->config = config;
 	set_engine(r);
-	if (writes(r, REPLAYER_GRO))
-		tap_add(&r->engine.taps, &r->tap);
+	tap_add(&r->engine.taps, &r->tap);
 	err = worker_init(&r->worker, &r->engine, 0, 0, 1);
 	if (!err)
 		err = open_source(r);
@@ -176,7 +195,7 @@ void replayer_free(struct replayer *r)
 	inbox_free(r->inbox);
 	worker_destroy(&r->worker);
 	mem_source_destroy(&r->mem);
-	free(r->datagram);
+	free(r->buffer);
 	free(r->tstamp);
 	free(r);
 }
@@ -259,5 +278,7 @@ struct replayer_books replayer_books(const struct replayer *r)
 		.port = r->port,
 		.first = r->first,
 		.last = r->last,
+		.merged = r->merged,
+		.merged_into = r->merged_into,
 	};
 }

@@ -60,6 +60,8 @@ struct replayer_books {
 	const struct napi_stat *stat;
 	const struct replayer_port *port;	/* by port, host order */
 	uint64_t first, last;			/* the capture's earliest and latest time */
+	uint64_t merged;			/* packets that GRO has put together, and in how */
+	uint64_t merged_into;			/* many that they became */
 };
 
 struct replayer_books replayer_books(const struct replayer *r);

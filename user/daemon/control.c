@@ -167,10 +167,14 @@ static int serve_attach(struct control *c, struct client *client, const struct p
 	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX || (ring_bytes & (ring_bytes - 1)))
 		return refuse(client, msg, EINVAL, "lane of %u bytes: a power of two from %u to %u is needed",
 			      ring_bytes, SLUICE_LANE_MIN, SLUICE_LANE_MAX);
+	if (msg->u.attach.flags & ~SLUICE_ATTACH_GRO)
+		return refuse(client, msg, EINVAL, "flags that this daemon does not know: 0x%x",
+			      msg->u.attach.flags);
 	err = attached_new(c, client, &request->facts, ring_bytes, &a, &wake_client);
 	if (err)
 		return refuse(client, msg, -err, "no memory for another lane: this program's lanes may hold %llu MiB",
 			      LANEMEM_MAX >> 20);
+	a->sk.gro = msg->u.attach.flags & SLUICE_ATTACH_GRO;
 	err = ports_attach(c->ports, a);
 	if (err) {
 		err = refuse(client, msg, -a->error, "%s", a->why);

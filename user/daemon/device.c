@@ -191,6 +191,7 @@ static void device_fill_engine(struct device *dev)
 
 	engine->ifindex = dev->info.ifindex;
 	engine->csum = dev->info.veth ? CSUM_PARTIAL_OK : CSUM_VERIFY;
+	engine->gro_max_size = GRO_MAX_SIZE;
 	engine->vlan_dev = dev->steer.vlan_dev;
 	engine->flow_head = dev->steer.flow_head;
 	engine->heartbeat = dev->steer.heartbeat;

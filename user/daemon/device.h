@@ -17,6 +17,7 @@
 
 #include "daemon/config.h"
 #include "engine/engine.h"
+#include "engine/gro.h"
 #include "engine/steer.h"
 #include "engine/umem.h"
 #include "engine/worker.h"

@@ -153,7 +153,7 @@ static bool backlog_refill(struct backlog *b)
 unsigned int backlog_poll(struct worker *worker, unsigned int quota)
 {
 	struct backlog *b = worker->backlog;
-	unsigned int work = 0;
+	unsigned int work = 0, packets = 0;
 
 	if (__atomic_load_n(&b->triggered, __ATOMIC_RELAXED) &&
 	    __atomic_exchange_n(&b->triggered, 0, __ATOMIC_RELAXED))
@@ -164,11 +164,12 @@ unsigned int backlog_poll(struct worker *worker, unsigned int quota)
 		b->process = pkt->next;
 		__atomic_store_n(&b->processing, b->processing - 1, __ATOMIC_RELAXED);
 		napi_take_over(&b->napi, pkt);
+		packets += pkt->gso_segs;
 		netif_deliver(worker, pkt);
 		work++;
 	}
-	stat_add(&b->napi.stat.received, work);
-	stat_add(&worker->stat.processed, work);
+	stat_add(&b->napi.stat.received, packets);
+	stat_add(&worker->stat.processed, packets);
 	return work;
 }
 

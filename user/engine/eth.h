@@ -25,10 +25,9 @@ static inline uint16_t load_be16(const uint8_t *p)
  */
 static inline bool eth_rcv(struct pkt *pkt)
 {
-	if (!pkt_may_pull(pkt, ETH_HLEN))
+	if (!pkt_pull(pkt, ETH_HLEN))
 		return false;
-	pkt->protocol = load_be16(pkt->data + 2 * ETH_ALEN);
-	pkt->data += ETH_HLEN;
+	pkt->protocol = load_be16(pkt->data - sizeof(pkt->protocol));
 	return true;
 }
 

@@ -47,8 +47,10 @@ void ip4_rcv(struct worker *worker, struct pkt *pkt)
 		pkt_drop(pkt, reason);
 		return;
 	}
-	pkt_trim(pkt, ntohs(ip.tot_len));
-	pkt_pull(pkt, sizeof(ip));
+	if (!pkt_trim(pkt, ntohs(ip.tot_len)) || !pkt_pull(pkt, sizeof(ip))) {
+		pkt_drop(pkt, SLUICE_DROP_IP_TRUNCATED);
+		return;
+	}
 	pkt->version = 4;
 	pkt->tos = ip.tos;
 	pkt->ttl = ip.ttl;

@@ -98,7 +98,7 @@ static void lane_write(struct sluice_rec *rec, const struct pkt *pkt, uint64_t t
 
 	rec->len = len;
 	rec->kind = SLUICE_REC_DATA;
-	rec->gso_size = 0;
+	rec->gso_size = pkt->gso_size;
 	rec->hash = pkt->hash;
 	rec->ifindex = pkt->ifindex;
 	rec->tstamp = tstamp;
@@ -117,12 +117,12 @@ static void lane_write(struct sluice_rec *rec, const struct pkt *pkt, uint64_t t
 		memcpy(rec->saddr, &pkt->saddr, sizeof(pkt->saddr));
 		memcpy(rec->daddr, &pkt->daddr, sizeof(pkt->daddr));
 	}
-	memcpy(rec + 1, pkt->data, len);
+	pkt_copy(pkt, (uint8_t *)(rec + 1));
 }
 
 /* Inline: it is on the way of every datagram. */
-static inline __attribute__((always_inline)) struct sluice_rec *lane_take(struct lane *lane,
-									 uint32_t len, int *err)
+static inline __attribute__((always_inline)) struct sluice_rec *
+lane_take(struct lane *lane, uint32_t len, uint32_t packets, int *err)
 {
 	uint32_t need = SLUICE_REC_SPACE(len);
 	uint32_t to_end = lane->size - (uint32_t)(lane->producer & (lane->size - 1));
@@ -135,7 +135,7 @@ static inline __attribute__((always_inline)) struct sluice_rec *lane_take(struct
 	if (!lane_room(lane, need + skip)) {
 		if (lane->broken)
 			return NULL;
-		stat_add(&lane->drops, 1);
+		stat_add(&lane->drops, packets);
 		*err = -ENOBUFS;
 		return NULL;
 	}
@@ -143,19 +143,19 @@ static inline __attribute__((always_inline)) struct sluice_rec *lane_take(struct
 		lane_skip(lane, skip);
 	rec = (void *)(lane->ring + (lane->producer & (lane->size - 1)));
 	lane->producer += need;
-	stat_add(&lane->delivered, 1);
+	stat_add(&lane->delivered, packets);
 	return rec;
 }
 
 struct sluice_rec *lane_reserve(struct lane *lane, uint32_t len, int *err)
 {
-	return lane_take(lane, len, err);
+	return lane_take(lane, len, 1, err);
 }
 
 int lane_put(struct lane *lane, const struct pkt *pkt, uint64_t tstamp)
 {
 	int err;
-	struct sluice_rec *rec = lane_take(lane, pkt_len(pkt), &err);
+	struct sluice_rec *rec = lane_take(lane, pkt_len(pkt), pkt->gso_segs, &err);
 
 	if (!rec)
 		return err;

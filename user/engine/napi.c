@@ -7,6 +7,7 @@
 
 #include "engine/backlog.h"
 #include "engine/engine.h"
+#include "engine/gro_bypass.h"
 #include "engine/netif.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
@@ -22,6 +23,25 @@
  */
 #define NAPI_LOOK_MAX 256
 
+static void napi_gro_done(void *ctx, struct pkt *pkt)
+{
+	const struct napi *napi = ctx;
+
+	netif_receive(napi->worker, pkt);
+}
+
+static bool napi_udp_asked(void *ctx, const struct pkt *pkt)
+{
+	const struct napi *napi = ctx;
+
+	return udp_gro_asked(napi->worker->engine, pkt);
+}
+
+static const struct gro_ops napi_gro_ops = {
+	.receive = napi_gro_done,
+	.udp_asked = napi_udp_asked,
+};
+
 int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
 	      unsigned int max_held)
 {
@@ -31,6 +51,7 @@ int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint
 		.queue = queue,
 		.target = queue * SLUICE_MAX_WORKERS + worker->index,
 	};
+	gro_init(&napi->gro, &napi_gro_ops, napi);
 	napi->done = calloc(max_held, sizeof(*napi->done));
 	return napi->done ? 0 : -ENOMEM;
 }
@@ -41,34 +62,55 @@ void napi_destroy(struct napi *napi)
 	napi->done = NULL;
 }
 
-static void pkt_free(struct pkt *pkt)
+/* The frame goes back with the last user of its bytes. */
+static void napi_frame_done(struct pkt *pkt)
 {
 	struct napi *napi = pkt->napi;
 
-	if (__builtin_expect(!napi->src, 0)) {
-		struct backlog *b = napi->worker->backlog;
-
-		napi->held--;
-		pkt->next = b->done;
-		b->done = pkt;
-		return;
-	}
 	napi->done[napi->nr_done++] = pkt->frame;
 	napi->held--;
-	pkt_put(&napi->worker->pool, pkt);
+}
+
+/* Of a merged one, each of its structs in turn: the first, its fragments, NULL. */
+static struct pkt *pkt_after(const struct pkt *first, const struct pkt *p)
+{
+	return p == first ? first->frag_list : p->next;
+}
+
+/* Each struct of a merged one on its own: so they are on their home's list. */
+static void backlog_done(struct pkt *pkt)
+{
+	struct backlog *b = pkt->napi->worker->backlog;
+
+	for (struct pkt *p = pkt, *after; p; p = after) {
+		after = pkt_after(pkt, p);
+		p->next = b->done;
+		b->done = p;
+		b->napi.held--;
+	}
+	pkt->frag_list = NULL;
+	pkt->frag_len = 0;
+}
+
+static void pkt_done(struct pkt *pkt)
+{
+	if (__builtin_expect(!pkt->napi->src, 0))
+		backlog_done(pkt);
+	else
+		pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
 void pkt_delivered(struct pkt *pkt)
 {
-	stat_add(&pkt->napi->stat.delivered, 1);
-	pkt_free(pkt);
+	stat_add(&pkt->napi->stat.delivered, pkt->gso_segs);
+	pkt_done(pkt);
 }
 
 void pkt_drop(struct pkt *pkt, enum sluice_drop reason)
 {
-	stat_add(&pkt->napi->stat.drop[reason], 1);
-	stat_add(&pkt->napi->worker->stat.dropped, 1);
-	pkt_free(pkt);
+	stat_add(&pkt->napi->stat.drop[reason], pkt->gso_segs);
+	stat_add(&pkt->napi->worker->stat.dropped, pkt->gso_segs);
+	pkt_done(pkt);
 }
 
 /* Numbers come nearly in order. */
@@ -96,26 +138,30 @@ void napi_hand_over(struct pkt *pkt)
 {
 	struct napi *napi = pkt->napi;
 
-	stat_add(&napi->stat.handed, 1);
-	if (napi->src) {
-		pkt->home = napi;
-		away_insert(napi, pkt);
-	} else {
-		napi->held--;
+	stat_add(&napi->stat.handed, pkt->gso_segs);
+	for (struct pkt *p = pkt; p; p = pkt_after(pkt, p)) {
+		if (napi->src) {
+			p->home = napi;
+			away_insert(napi, p);
+		} else {
+			napi->held--;
+		}
 	}
 }
 
 void napi_take_over(struct napi *backlog, struct pkt *pkt)
 {
-	pkt->napi = backlog;
-	backlog->held++;
+	for (struct pkt *p = pkt; p; p = pkt_after(pkt, p)) {
+		p->napi = backlog;
+		backlog->held++;
+	}
 }
 
 void napi_take_back(struct pkt *pkt)
 {
 	pkt->napi = pkt->home;
 	away_remove(pkt->napi, pkt);
-	pkt_free(pkt);
+	pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
 /* Takes what the XDP program wrote before the packet, and erases it: the frame may come back without. */
@@ -138,12 +184,13 @@ static void napi_take_meta(struct napi *napi, struct pkt *pkt)
 static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 {
 	struct worker *worker = napi->worker;
-	struct pkt *pkt = pkt_get(&worker->pool);
+	struct pkt *pkt = pkt_alloc(&worker->pool);
 
 	pkt->napi = napi;
 	pkt->frame = desc->frame;
 	pkt->hash = 0;
 	pkt->ifindex = worker->engine->ifindex;
+	pkt->tstamp = worker->now;
 	napi->held++;
 	if (!desc->data) {
 		pkt_drop(pkt, desc->drop);
@@ -157,7 +204,10 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->seq = napi->seq;
 	pkt->mac = pkt->data;
 	tap_see(&worker->engine->taps, TAP_RX, worker, pkt);
-	netif_receive(worker, pkt);
+	if (!napi->gro.max_size || gro_bypass(worker->engine, pkt))
+		netif_receive(worker, pkt);
+	else
+		gro_receive(&napi->gro, pkt);
 }
 
 unsigned int napi_poll(struct napi *napi, unsigned int budget)
@@ -171,6 +221,8 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 	n = napi->src->ops->peek(napi->src, desc, n);
 	if (!n)
 		return 0;
+	napi->gro.max_size = __atomic_load_n(&napi->worker->engine->gro_max_size, __ATOMIC_RELAXED);
+	napi->gro.csum_partial_ok = napi->worker->engine->csum == CSUM_PARTIAL_OK;
 	for (unsigned int i = 0; i < n && i < NAPI_PREFETCH; i++)
 		__builtin_prefetch(desc[i].data);
 	for (unsigned int i = 0; i < n; i++) {
@@ -179,6 +231,11 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 		bytes += desc[i].len;
 		napi_receive(napi, &desc[i]);
 	}
+	/*
+	 * At the end of every poll, as Linux does with a HZ below 1000: what is held longer
+	 * than that waits for packets that may not come, and keeps its flow from moving.
+	 */
+	gro_flush_all(&napi->gro);
 	stat_add(&napi->stat.received, n);
 	stat_add(&napi->stat.bytes, bytes);
 	stat_add(&napi->worker->stat.processed, n);
@@ -187,18 +244,26 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 
 /*
  * How far everything is processed; false: not known, or no further than it was. Held are
- * packets that wait for the lock of a lane, and those with other workers. Were one held
- * elsewhere, the count would not match, and head stay where it is.
+ * packets that wait for the lock of a lane, those with other workers, and those in GRO, if it is
+ * not flushed with each poll. Were one held elsewhere, the count would not match, and head stay
+ * where it is.
  */
 static bool napi_processed(const struct napi *napi, uint32_t head, uint32_t *seq)
 {
-	uint32_t here = napi->held - napi->nr_away, oldest = 0;
+	uint32_t here = napi->held - napi->nr_away, oldest = 0, in_gro = 0;
+	unsigned int n, merging;
 
 	*seq = napi->seq;
 	if (!napi->held)
 		return *seq != head;
-	if (here > NAPI_LOOK_MAX || (here && sock_waiting(napi->worker, napi, &oldest) != here))
+	if (here > NAPI_LOOK_MAX)
 		return false;
+	n = here ? sock_waiting(napi->worker, napi, &oldest) : 0;
+	merging = gro_waiting(&napi->gro, &in_gro);
+	if (n + merging != here)
+		return false;
+	if (merging && (!n || (int32_t)(in_gro - oldest) < 0))
+		oldest = in_gro;
 	if (napi->nr_away && (!here || (int32_t)(napi->away_first->seq - oldest) < 0))
 		oldest = napi->away_first->seq;
 	*seq = oldest - 1;

@@ -5,8 +5,8 @@
  * Ownership: belongs to its worker; only the worker's thread calls these. The
  * counters may be read by any thread (stat.h).
  *
- * Books: received = delivered + handed + the sum of drop[] + what is held right now, less
- * what is away. The backlog's instance receives what others have handed.
+ * Books, in packets as they came: received = delivered + handed + the sum of drop[] + what is
+ * held right now, less what is away. The backlog's instance receives what others have handed.
  */
 #ifndef SLUICE_ENGINE_NAPI_H
 #define SLUICE_ENGINE_NAPI_H
@@ -16,6 +16,7 @@
 
 #include <sluice/drop.h>
 
+#include "engine/gro.h"
 #include "engine/pkt.h"
 #include "engine/source.h"
 
@@ -48,6 +49,7 @@ struct napi {
 	struct pkt *away_last;
 	unsigned int nr_done;	/* frames to recycle */
 	uint64_t *done;
+	struct gro gro;
 	struct napi_stat stat;
 };
 
@@ -62,7 +64,10 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget);
 /* Returns finished frames to the source and moves flow_head, once per poll. */
 void napi_complete(struct napi *napi);
 
-/* The two ends of a packet: each counts it and frees it. */
+/*
+ * The two ends of a packet: each counts it, a merged one as what it was, and drops the caller's
+ * use of it. Not for clones: the packet that was received has one fate.
+ */
 void pkt_delivered(struct pkt *pkt);
 void pkt_drop(struct pkt *pkt, enum sluice_drop reason);
 

@@ -17,10 +17,25 @@ _Static_assert((int)SLUICE_TAP_RX == (int)TAP_RX && (int)SLUICE_TAP_GRO == (int)
 	       (int)SLUICE_TAP_L4 == (int)TAP_L4 && (int)SLUICE_TAP_STAGES == (int)TAP_STAGES,
 	       "stages have one number");
 
+/* Up to left bytes of the frame, from its link header on. */
+static void tap_ring_copy(uint8_t *to, const struct pkt *pkt, uint32_t left)
+{
+	uint32_t len = (uint32_t)(pkt->tail - pkt->mac);
+
+	len = len < left ? len : left;
+	memcpy(to, pkt->mac, len);
+	for (const struct pkt *frag = pkt->frag_list; frag && left > len; frag = frag->next) {
+		to += len;
+		left -= len;
+		len = pkt_headlen(frag) < left ? pkt_headlen(frag) : left;
+		memcpy(to, frag->data, len);
+	}
+}
+
 static void tap_ring_see(struct tap *tap, struct worker *worker, const struct pkt *pkt)
 {
 	struct tap_ring *tr = (struct tap_ring *)tap;
-	uint32_t len = (uint32_t)(pkt->tail - pkt->mac), kept;
+	uint32_t len = (uint32_t)(pkt->tail - pkt->mac) + pkt->frag_len, kept;
 	struct sluice_tap_rec *rec;
 	int err;
 
@@ -33,14 +48,15 @@ static void tap_ring_see(struct tap *tap, struct worker *worker, const struct pk
 	*rec = (struct sluice_tap_rec){
 		.len = kept,
 		.kind = SLUICE_REC_FRAME,
+		.gso_size = pkt->gso_size,
 		.hash = pkt->hash,
 		.ifindex = pkt->ifindex,
-		.tstamp = worker->now,
+		.tstamp = pkt->tstamp,
 		.wire_len = len,
 		.queue = pkt->napi->src ? pkt->napi->queue : pkt->home->queue,
 		.worker = (uint16_t)worker->index,
 	};
-	memcpy(rec + 1, pkt->mac, kept);
+	tap_ring_copy((uint8_t *)(rec + 1), pkt, kept);
 }
 
 static void tap_ring_commit(struct tap *tap, struct worker *worker)

@@ -28,6 +28,9 @@ static int udp_port_set(struct udp_port **port, const struct udp_entry *entry, u
 		if (!new)
 			return -ENOMEM;
 		new->nr = nr;
+		new->gro = false;
+		for (unsigned int i = 0; i < nr; i++)
+			new->gro |= entry[i].sk->gro;
 		memcpy(new->entry, entry, nr * sizeof(*entry));
 	}
 	rcu_assign_pointer(*port, new);
@@ -150,6 +153,8 @@ static bool udp_csum_ok(const struct engine *engine, const struct pkt *pkt,
 
 	if (!uh->check)
 		return pkt->version == 4;
+	if (pkt->csum == PKT_CSUM_UNNECESSARY || pkt->gso_size)
+		return true;
 	pseudo = csum_pseudo(&pkt->saddr, &pkt->daddr, pkt->version, IPPROTO_UDP, len);
 	if (csum_fold(csum_partial(pkt->data, len, pseudo)) == 0xffff)
 		return true;
@@ -176,6 +181,36 @@ static uint32_t udp_flow_hash(const struct engine *engine, const struct pkt *pkt
 		memcpy(&key.daddr, &pkt->daddr, sizeof(key.daddr));
 	}
 	return flow_hash(engine->hash_key, &key);
+}
+
+bool udp_gro_asked(const struct engine *engine, const struct pkt *pkt)
+{
+	struct pkt key;
+	const struct sock *sk;
+
+	if (!udp_port_asked(&engine->udp, pkt->dport))
+		return false;
+	if (pkt->hash) {
+		sk = udp_lookup(&engine->udp, pkt);
+	} else {
+		/* Not in pkt: among what GRO holds, the hash that it came with counts. */
+		key = *pkt;
+		key.hash = udp_flow_hash(engine, pkt);
+		sk = udp_lookup(&engine->udp, &key);
+	}
+	return sk && sk->gro;
+}
+
+/* A socket that did not ask gets the datagrams as they came (Linux: udp_unexpected_gso). */
+static void udp_queue(struct worker *worker, struct sock *sk, struct pkt *pkt)
+{
+	struct pkt *rest = pkt->gso_size && !sk->gro ? pkt_split(pkt) : NULL, *next;
+
+	sock_queue(worker, sk, pkt);
+	for (; rest; rest = next) {
+		next = rest->next;
+		sock_queue(worker, sk, rest);
+	}
 }
 
 void udp_rcv(struct worker *worker, struct pkt *pkt)
@@ -213,6 +248,9 @@ void udp_rcv(struct worker *worker, struct pkt *pkt)
 		return;
 	}
 	tap_see(&engine->taps, TAP_L4, worker, pkt);
-	pkt_pull(pkt, sizeof(uh));
-	sock_queue(worker, sk, pkt);
+	if (!pkt_pull(pkt, sizeof(uh))) {
+		pkt_drop(pkt, SLUICE_DROP_UDP_SHORT);
+		return;
+	}
+	udp_queue(worker, sk, pkt);
 }

@@ -11,13 +11,16 @@
 #ifndef SLUICE_ENGINE_UDP_H
 #define SLUICE_ENGINE_UDP_H
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <urcu-qsbr.h>
 
 #include <sluice/steer.h>
 
 #include "engine/pkt.h"
 
+struct engine;
 struct sock;
 struct worker;
 
@@ -39,6 +42,7 @@ struct udp_entry {
 
 struct udp_port {
 	unsigned int nr;
+	bool gro;	/* some socket here asked for merged datagrams */
 	struct udp_entry entry[];
 };
 
@@ -64,6 +68,22 @@ void udp_table_destroy(struct udp_table *table);
  * addresses, ports, ifindex, hash.
  */
 struct sock *udp_lookup(const struct udp_table *table, const struct pkt *pkt);
+
+/*
+ * Whether GRO may merge a datagram to this port (network order) at all: a look at one byte, for
+ * the many that it may not. Reader side.
+ */
+static inline bool udp_port_asked(const struct udp_table *table, uint16_t dport)
+{
+	const struct udp_port *port = rcu_dereference(table->port[ntohs(dport)]);
+
+	if (!port)
+		port = rcu_dereference(table->rest);
+	return port && port->gro;
+}
+
+/* Whether it is for a socket that asked (Linux: udp4_gro_lookup_skb). pkt: as for udp_lookup(). */
+bool udp_gro_asked(const struct engine *engine, const struct pkt *pkt);
 
 /* Consumes pkt, whose data is at the UDP header, tail at the end of the IP payload. */
 void udp_rcv(struct worker *worker, struct pkt *pkt);

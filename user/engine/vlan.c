@@ -26,7 +26,8 @@ enum vlan_result vlan_receive(const struct engine *engine, struct pkt *pkt)
 	if (!owner)
 		return VLAN_FOREIGN;
 	pkt->ifindex = owner;
+	pkt->vlan_proto = pkt->protocol;
+	pkt->vlan_tci = load_be16(pkt->data);
 	pkt->protocol = load_be16(pkt->data + 2);
-	pkt->data += VLAN_HLEN;
-	return VLAN_STRIPPED;
+	return pkt_pull(pkt, VLAN_HLEN) ? VLAN_STRIPPED : VLAN_SHORT;
 }
