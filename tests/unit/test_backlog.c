@@ -430,7 +430,7 @@ static void test_threads(void **state)
 	}
 	assert_int_equal(got + dropped, pushed);
 	for (unsigned int i = 0; i < 3; i++) {
-		/* Sleepers have been woken for it, not by their nap's end: that would take longer. */
+		/* Sleepers were woken for it: their nap's end would come too late. */
 		assert_true(c->worker[i].stat.received_rps > 0);
 		worker_stop(&c->worker[i]);
 	}

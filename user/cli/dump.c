@@ -66,7 +66,8 @@ static const struct opt dump_opts[] = {
 	  "bytes to keep of each frame (default: all)" },
 	{ 0, "ring", "BYTES", opt_u32, FIELD(ring), SLUICE_LANE_MIN, SLUICE_LANE_MAX,
 	  "memory per worker, a power of two (default 4194304)" },
-	{ 'j', "json", NULL, NULL, FIELD(json), 0, 0, "one JSON document per frame and a last one" },
+	{ 'j', "json", NULL, NULL, FIELD(json), 0, 0,
+	  "one JSON document per frame and a last one" },
 };
 
 static int check_usage(struct dump *d)
@@ -212,7 +213,8 @@ static int loop(struct dump *d, int signals)
 		}
 		if (fds[1].revents) {
 			drain(d);
-			return out_error(NAME, "the daemon has ended the tap; is it well? see its log");
+			return out_error(NAME, "the daemon has ended the tap; is it well? see "
+					 "its log");
 		}
 	}
 	return output_failed(d) ? out_error(NAME, "cannot write: %s", strerror(errno)) :

@@ -19,8 +19,8 @@ static int taps_check(const struct client *client, const struct sluice_ctl_msg *
 		return -EBUSY;
 	}
 	if (ring && (ring < SLUICE_LANE_MIN || ring > SLUICE_LANE_MAX || (ring & (ring - 1)))) {
-		snprintf(why, len, "rings of %u bytes: a power of two from %u to %u is needed", ring,
-			 SLUICE_LANE_MIN, SLUICE_LANE_MAX);
+		snprintf(why, len, "rings of %u bytes: a power of two from %u to %u is needed",
+			 ring, SLUICE_LANE_MIN, SLUICE_LANE_MAX);
 		return -EINVAL;
 	}
 	if (request->u.tap.stage >= SLUICE_TAP_STAGES || snap > SLUICE_TAP_SNAP) {

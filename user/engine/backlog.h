@@ -22,7 +22,8 @@
  * Wake-up: as a lane's (sluice/lane.h). B, before it sleeps: armed = 1, then (E) look at input
  * and returned again. A, at the end of its batch, for each stack that it found empty: its push,
  * then (F) load armed; if 1, exchange it with 0 and, if it was 1, write to kick_fd. E pairs with
- * F: all four are sequentially consistent, so one of the two sees the other's store. (tests/model/backlog_wake.pml)
+ * F: all four are sequentially consistent, so one of the two sees the other's store
+ * (tests/model/backlog_wake.pml).
  */
 #ifndef SLUICE_ENGINE_BACKLOG_H
 #define SLUICE_ENGINE_BACKLOG_H

@@ -49,7 +49,7 @@ enum netif_verdict {
 	NETIF_ACCEPT,		/* goes on to the next hook */
 	NETIF_DROP,		/* is dropped, for the reason SLUICE_DROP_HOOK */
 	NETIF_CONSUMED,		/* is the hook's: it delivers, drops or hands it off */
-	NETIF_ANOTHER,		/* its protocol, data or device has changed: from the tag on again */
+	NETIF_ANOTHER,		/* its protocol, data or device has changed: once more */
 };
 
 /* Ownership as of struct packet_type. */

@@ -216,10 +216,10 @@ bool worker_round(struct worker *worker)
 		if (worker_list_empty(worker) && worker->nr_repoll)
 			worker_fill_list(worker);
 	}
-	if (worker->nr_pending) {
+	if (worker->nr_pending)
 		sock_flush(worker, false);
-		worker_complete(worker);
-	}
+	/* Also of instances that had no packets: nothing is kept back when a worker has no more to do. */
+	worker_complete(worker);
 	return worker->nr_pending > 0;
 }
 
