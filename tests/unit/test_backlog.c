@@ -320,6 +320,80 @@ static void test_migrate(void **state)
 	crew_close(c);
 }
 
+static struct crew *merging_crew(void)
+{
+	struct crew *c = crew_open(2, 1);
+	struct udp_entry entry = { .sk = &c->sock.sk };
+
+	c->engine->gro_max_size = GRO_MAX_SIZE;
+	c->sock.sk.gro = true;
+	assert_int_equal(udp_table_set(&c->engine->udp, CREW_PORT, &entry, 1), 0);
+	return c;
+}
+
+/* What GRO has merged is one packet on the way, and as many frames as it was. */
+static void test_merged(void **state)
+{
+	struct crew *c = merging_crew();
+	struct worker *a = &c->worker[0], *b = &c->worker[1];
+	const struct sluice_rec *rec;
+
+	(void)state;
+	push_many(c, 0, 0, 0, 10);
+	push_many(c, 0, 1, 0, 5);
+	worker_round(a);
+	assert_int_equal(b->backlog->queued, 2);
+	assert_int_equal(a->napi[0].stat.handed, 15);
+	assert_int_equal(a->napi[0].nr_away, 15);
+	assert_int_equal(*crew_head(c, 0), 0);
+	worker_round(b);
+	assert_int_equal(b->backlog->napi.stat.received, 15);
+	assert_int_equal(b->backlog->napi.stat.delivered, 15);
+	assert_int_equal(b->stat.processed, 15);
+	rec = rig_next(&c->sock);
+	assert_int_equal(rec->len, 40);
+	assert_int_equal(rec->gso_size, 4);
+	assert_int_equal(rig_next(&c->sock)->len, 20);
+	worker_round(a);
+	assert_int_equal(a->napi[0].held, 0);
+	assert_int_equal(*crew_head(c, 0), 15);
+	crew_close(c);
+}
+
+/* The socket has changed its mind meanwhile, and gets them one by one. */
+static void test_merged_and_split(void **state)
+{
+	struct crew *c = merging_crew();
+
+	(void)state;
+	push_many(c, 0, 0, 0, 10);
+	worker_round(&c->worker[0]);
+	assert_int_equal(c->worker[1].backlog->queued, 1);
+	c->sock.sk.gro = false;
+	worker_round(&c->worker[1]);
+	crew_expect(c, 0, 10);
+	worker_round(&c->worker[0]);
+	assert_int_equal(*crew_head(c, 0), 10);
+	crew_close(c);
+}
+
+/* Dropped at the limit, moved, and settled as what they are. */
+static void test_merged_and_lost(void **state)
+{
+	struct crew *c = merging_crew();
+
+	(void)state;
+	c->worker[1].backlog->max = 0;
+	push_many(c, 0, 0, 0, 10);
+	push_many(c, 0, 1, 0, 7);
+	worker_round(&c->worker[0]);
+	assert_int_equal(c->worker[1].backlog->dropped, 1);
+	assert_int_equal(c->worker[0].napi[0].stat.drop[SLUICE_DROP_BACKLOG], 7);
+	assert_int_equal(c->worker[0].napi[0].nr_away, 10);
+	backlog_migrate(&c->worker[1], &c->worker[0]);
+	crew_close(c);
+}
+
 /* The backlog is one more instance: polled in turn, with the same weight. */
 static void test_fair(void **state)
 {
@@ -496,6 +570,9 @@ int main(void)
 		cmocka_unit_test(test_flow_limit),
 		cmocka_unit_test(test_hand_on),
 		cmocka_unit_test(test_migrate),
+		cmocka_unit_test(test_merged),
+		cmocka_unit_test(test_merged_and_split),
+		cmocka_unit_test(test_merged_and_lost),
 		cmocka_unit_test(test_fair),
 		cmocka_unit_test(test_arm),
 		cmocka_unit_test(test_threads),

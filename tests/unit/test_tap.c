@@ -154,6 +154,52 @@ static void test_stages(void **state)
 	rig_close(rig);
 }
 
+/* Behind GRO, one frame with the payloads of all; its headers are the merged one's. */
+static void test_merged(void **state)
+{
+	struct rig *rig = rig_open(1);
+	struct rig_sock *s = rig_sock_add(rig, SLUICE_LANE_DEFAULT);
+	struct udp_entry entry = { .sk = &s->sk };
+	struct reader *r[TAP_STAGES], *cut;
+	const struct sluice_tap_rec *rec;
+	struct frame f = frame_len(100);
+
+	(void)state;
+	s->sk.gro = true;
+	rig->engine->gro_max_size = GRO_MAX_SIZE;
+	rig_table_set(rig, PORT, &entry, 1);
+	for (int i = 0; i < TAP_STAGES; i++)
+		r[i] = reader_open(rig->engine, (enum tap_stage)i, SLUICE_TAP_SNAP);
+	cut = reader_open(rig->engine, TAP_GRO, 200);
+	for (uint32_t i = 0; i < 5; i++)
+		rig_push_hash(rig, 0, &f, 1, i + 1);
+	rig_run(rig);
+	for (int i = 0; i < 5; i++)
+		expect_frame(r[TAP_RX], &f, f.len, RIG_IFINDEX);
+	for (int i = TAP_GRO; i <= TAP_L4; i++) {
+		const uint8_t *b;
+
+		rec = reader_next(r[i]);
+		assert_non_null(rec);
+		assert_int_equal(rec->wire_len, 42 + 500);
+		assert_int_equal(rec->len, 42 + 500);
+		assert_int_equal(rec->gso_size, 100);
+		b = (const uint8_t *)(rec + 1);
+		assert_int_equal(get16(b + 16), 28 + 500);
+		for (int n = 0; n < 5; n++)
+			assert_memory_equal(b + 42 + 100 * n, f.b + 42, 100);
+		assert_null(reader_next(r[i]));
+	}
+	rec = reader_next(cut);
+	assert_int_equal(rec->wire_len, 42 + 500);
+	assert_int_equal(rec->len, 200);
+	assert_memory_equal((const uint8_t *)(rec + 1) + 142, f.b + 42, 58);
+	for (int i = 0; i < TAP_STAGES; i++)
+		reader_close(rig->engine, r[i]);
+	reader_close(rig->engine, cut);
+	rig_close(rig);
+}
+
 static void test_snap_and_several(void **state)
 {
 	static const uint32_t snap[] = { 1, 64, 96, 1500 };
@@ -312,6 +358,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stages),
+		cmocka_unit_test(test_merged),
 		cmocka_unit_test(test_snap_and_several),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_liar),
