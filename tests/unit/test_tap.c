@@ -194,6 +194,9 @@ static void test_merged(void **state)
 	assert_int_equal(rec->wire_len, 42 + 500);
 	assert_int_equal(rec->len, 200);
 	assert_memory_equal((const uint8_t *)(rec + 1) + 142, f.b + 42, 58);
+	/* Nor is more written than was asked for. */
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(((const uint8_t *)(rec + 1))[200 + i], 0);
 	for (int i = 0; i < TAP_STAGES; i++)
 		reader_close(rig->engine, r[i]);
 	reader_close(rig->engine, cut);
