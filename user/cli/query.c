@@ -18,6 +18,8 @@
 
 #define QUERY_ID 1
 #define QUERY_TIMEOUT_S 5
+/* A table of 2 GB, or a worker that is busy, may take some seconds. */
+#define CHANGE_TIMEOUT_S 60
 /* A flow table of 2^20 entries is some 60 MB of JSON; more than this is a fault. */
 #define QUERY_MAX_BYTES (256l << 20)
 
@@ -183,21 +185,27 @@ static int explain(const char *command, const char *dev, int err)
 	return -1;
 }
 
-int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
-		   struct json_object **doc)
+int open_daemon(const char *command, const char *dev)
 {
-	int sock = connect_daemon(dev), fd = -1, err;
+	int sock = connect_daemon(dev);
 
-	if (sock < 0)
-		return explain(command, dev, sock);
+	return sock < 0 ? explain(command, dev, sock) : sock;
+}
+
+int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
+	       struct json_object **doc)
+{
+	const struct timeval change = { .tv_sec = CHANGE_TIMEOUT_S };
+	int fd = -1, err;
+
+	if (!doc)
+		setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &change, sizeof(change));
 	msg->magic = SLUICE_CTL_MAGIC;
 	msg->version = SLUICE_CTL_VERSION;
 	msg->id = QUERY_ID;
 	err = send(sock, msg, sizeof(*msg), MSG_NOSIGNAL) < 0 ? -errno : receive(sock, msg, &fd);
 	if (!err && msg->type == SLUICE_CTL_REFUSED) {
-		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT,
-			  msg->u.refused.text);
-		close(sock);
+		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT, msg->u.refused.text);
 		return -1;
 	}
 	if (!err && (msg->type == SLUICE_CTL_ANSWER) != !!doc)
@@ -206,8 +214,19 @@ int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *
 		err = parse_document(fd, doc);
 	if (fd >= 0)
 		close(fd);
-	close(sock);
 	return err ? explain(command, dev, err) : 0;
+}
+
+int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
+		   struct json_object **doc)
+{
+	int sock = open_daemon(command, dev), err;
+
+	if (sock < 0)
+		return -1;
+	err = ask_daemon(command, dev, sock, msg, doc);
+	close(sock);
+	return err;
 }
 
 int query_daemon(const char *command, const char *dev, enum sluice_ctl_query what,

@@ -20,6 +20,15 @@ int query_daemon(const char *command, const char *dev, enum sluice_ctl_query wha
 		 struct json_object **doc);
 
 /*
+ * A connection for several requests in a row. A descriptor, which the caller closes; -1:
+ * has told the user.
+ */
+int open_daemon(const char *command, const char *dev);
+/* One request over it; as request_daemon(). */
+int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
+	       struct json_object **doc);
+
+/*
  * The same for a request whose type and content are set, the rest is filled in. doc is
  * NULL where DONE is the answer.
  */

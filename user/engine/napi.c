@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/dissect.h"
 #include "engine/engine.h"
 #include "engine/eth.h"
 #include "engine/gro_bypass.h"
@@ -50,6 +51,8 @@ int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint
 		.target = queue * SLUICE_MAX_WORKERS + worker->index,
 	};
 	gro_init(&napi->gro, &napi_gro_ops, napi);
+	if (worker->engine->flow_head)
+		napi->seq = worker->engine->flow_head[napi->target];
 	napi->done = calloc(max_held, sizeof(*napi->done));
 	return napi->done ? 0 : -ENOMEM;
 }
@@ -82,7 +85,7 @@ void pkt_drop(struct pkt *pkt, enum sluice_drop reason)
 	pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
-/* Takes what the XDP program wrote before the packet, and erases it: the frame may come back without. */
+/* Takes what the XDP program wrote before the packet, and erases it: the next one may have none. */
 static void napi_take_meta(struct napi *napi, struct pkt *pkt)
 {
 	struct sluice_rx_meta meta = { 0 };
@@ -119,6 +122,8 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->tail = desc->data + desc->len;
 	pkt->end = pkt->tail;
 	napi_take_meta(napi, pkt);
+	if (!pkt->hash)
+		pkt->hash = dissect_hash(worker->engine, desc->data, desc->len);
 	pkt->seq = napi->seq;
 	if (!napi->gro.max_size || gro_bypass(worker->engine, pkt))
 		eth_rcv(worker, pkt);
@@ -192,6 +197,16 @@ void napi_complete(struct napi *napi)
 		napi->nr_done = 0;
 	}
 	/* After the lanes were committed: flows move on the strength of this. */
-	if (head && napi_processed(napi, head[napi->target], &seq))
+	if (head && !__atomic_load_n(&napi->leaving, __ATOMIC_RELAXED) &&
+	    napi_processed(napi, head[napi->target], &seq))
+		__atomic_store_n(&head[napi->target], seq, __ATOMIC_RELEASE);
+}
+
+void napi_settle(struct napi *napi, uint32_t seq)
+{
+	uint32_t *head = napi->worker->engine->flow_head;
+
+	napi->seq = seq;
+	if (head)
 		__atomic_store_n(&head[napi->target], seq, __ATOMIC_RELEASE);
 }

@@ -10,6 +10,7 @@
 #ifndef SLUICE_ENGINE_NAPI_H
 #define SLUICE_ENGINE_NAPI_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <sluice/drop.h>
@@ -18,7 +19,10 @@
 #include "engine/pkt.h"
 #include "engine/source.h"
 
-/* Packets taken in one poll, Linux's NAPI_POLL_WEIGHT: amortises the locks and ring updates, and still fits a cache. */
+/*
+ * Packets taken in one poll, Linux's NAPI_POLL_WEIGHT: amortises the locks and ring updates, and
+ * still fits a cache.
+ */
 #define NAPI_WEIGHT 64
 
 struct napi_stat {
@@ -36,6 +40,7 @@ struct napi {
 	uint16_t queue;
 	uint32_t target;	/* index in flow_head */
 	uint32_t seq;		/* of the last packet taken */
+	bool leaving;		/* head is moved by whoever takes the worker away */
 	uint32_t held;		/* packets taken, not yet delivered or dropped */
 	unsigned int nr_done;	/* frames to recycle */
 	uint64_t *done;
@@ -43,7 +48,10 @@ struct napi {
 	struct napi_stat stat;
 };
 
-/* -ENOMEM. The source stays the caller's. max_held: the size of the worker's packet pool. */
+/*
+ * Goes on from where flow_head is. -ENOMEM. The source stays the caller's. max_held: the size of
+ * the worker's packet pool.
+ */
 int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
 	      unsigned int max_held);
 void napi_destroy(struct napi *napi);
@@ -53,6 +61,12 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget);
 
 /* Returns finished frames to the source and moves flow_head, once per poll. */
 void napi_complete(struct napi *napi);
+
+/*
+ * Nothing up to seq is under way any more: processed, or lost in the ring. Only while the
+ * worker does not run, or is held (worker.h).
+ */
+void napi_settle(struct napi *napi, uint32_t seq);
 
 /*
  * The two ends of a packet: each counts it, a merged one as what it was, and drops the caller's

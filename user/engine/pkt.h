@@ -65,7 +65,7 @@ struct pkt {
 	uint8_t *end;
 	struct napi *napi;	/* where it came from, and its frame goes back to */
 	uint64_t frame;
-	uint32_t hash;		/* flow hash; 0: not computed */
+	uint32_t hash;		/* flow hash; 0: none (dissect.h) */
 	uint32_t seq;		/* sequence number; without rx_meta, that of the one before */
 	uint64_t tstamp;	/* CLOCK_REALTIME in ns; of the first one, where merged */
 

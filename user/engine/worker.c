@@ -141,6 +141,11 @@ bool worker_round(struct worker *worker)
 	return worker->nr_pending > 0;
 }
 
+static bool worker_must_hold(const struct worker *worker)
+{
+	return atomic_load_explicit(&worker->hold, memory_order_relaxed) != WORKER_RUNS;
+}
+
 static bool worker_pending(const struct worker *worker)
 {
 	for (unsigned int i = 0; i < worker->nr_napi; i++) {
@@ -149,7 +154,16 @@ static bool worker_pending(const struct worker *worker)
 		if (src->ops->pending(src))
 			return true;
 	}
-	return atomic_load_explicit(&worker->stop, memory_order_relaxed);
+	return atomic_load_explicit(&worker->stop, memory_order_relaxed) ||
+	       worker_must_hold(worker);
+}
+
+/* What a kick wrote would keep the worker from ever sleeping. */
+static int worker_drain_kicks(const struct worker *worker)
+{
+	uint64_t kicks;
+
+	return read(worker->kick_fd, &kicks, sizeof(kicks)) < 0 && errno != EAGAIN ? -errno : 0;
 }
 
 /*
@@ -182,6 +196,28 @@ static void worker_sleep(struct worker *worker, struct pollfd *fds)
 	rcu_thread_offline();
 	poll(fds, worker->nr_napi + 1, WORKER_NAP_MS);
 	rcu_thread_online();
+	if (fds[0].revents)
+		worker_drain_kicks(worker);
+}
+
+/* With nothing in hand. What the control thread does to our instances is seen afterwards. */
+static void worker_hold_still(struct worker *worker)
+{
+	const struct timespec step = { .tv_nsec = WORKER_HOLD_STEP_NS };
+	int asked = WORKER_ASKED;
+
+	sock_flush(worker, true);
+	worker_complete(worker);
+	rcu_thread_offline();
+	/* (A) pairs with (B): all that was in hand is delivered. */
+	atomic_compare_exchange_strong_explicit(&worker->hold, &asked, WORKER_HELD,
+						memory_order_release, memory_order_relaxed);
+	/* (D) pairs with (C). */
+	while (atomic_load_explicit(&worker->hold, memory_order_acquire) == WORKER_HELD) {
+		worker_beat(worker, clock_ns(CLOCK_MONOTONIC));
+		nanosleep(&step, NULL);
+	}
+	rcu_thread_online();
 }
 
 /*
@@ -210,8 +246,13 @@ static void *worker_main(void *arg)
 	worker_set_slice();
 	rcu_register_thread();
 	while (fds && !atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
-		bool more = worker_round(worker);
+		bool more;
 
+		if (worker_must_hold(worker)) {
+			worker_hold_still(worker);
+			continue;
+		}
+		more = worker_round(worker);
 		/* A socket with packets in our lists must not be freed. */
 		if (!worker->nr_pending)
 			rcu_quiescent_state();
@@ -230,13 +271,11 @@ static void *worker_main(void *arg)
 int worker_start(struct worker *worker)
 {
 	pthread_attr_t attr;
-	uint64_t kicks;
 	cpu_set_t set;
-	int err;
+	int err = worker_drain_kicks(worker);
 
-	/* What the last stop wrote would keep the new thread from ever sleeping. */
-	if (read(worker->kick_fd, &kicks, sizeof(kicks)) < 0 && errno != EAGAIN)
-		return -errno;
+	if (err)
+		return err;
 	CPU_ZERO(&set);
 	CPU_SET(worker->cpu, &set);
 	pthread_attr_init(&attr);
@@ -248,16 +287,52 @@ int worker_start(struct worker *worker)
 	return -err;
 }
 
-void worker_stop(struct worker *worker)
+/* Wakes it from poll(2). */
+static void worker_kick(const struct worker *worker)
 {
 	uint64_t one = 1;
 
+	/* A counter that is full, which takes 2^64 kicks, needs no further one. */
+	if (write(worker->kick_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void worker_stop(struct worker *worker)
+{
 	if (!worker->running)
 		return;
 	atomic_store(&worker->stop, true);
-	/* The counter cannot overflow: one write per stop. */
-	if (write(worker->kick_fd, &one, sizeof(one)) < 0)
-		return;
+	worker_release(worker);
+	worker_kick(worker);
 	pthread_join(worker->thread, NULL);
 	worker->running = false;
+}
+
+int worker_unpin(struct worker *worker)
+{
+	cpu_set_t set;
+
+	if (!worker->running)
+		return -ESRCH;
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	return -pthread_setaffinity_np(worker->thread, sizeof(set), &set);
+}
+
+void worker_hold(struct worker *worker)
+{
+	atomic_store_explicit(&worker->hold, WORKER_ASKED, memory_order_relaxed);
+	worker_kick(worker);
+}
+
+bool worker_held(const struct worker *worker)
+{
+	/* (B) pairs with (A). */
+	return atomic_load_explicit(&worker->hold, memory_order_acquire) == WORKER_HELD;
+}
+
+void worker_release(struct worker *worker)
+{
+	/* (C) pairs with (D). */
+	atomic_store_explicit(&worker->hold, WORKER_RUNS, memory_order_release);
 }
