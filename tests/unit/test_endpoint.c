@@ -82,11 +82,26 @@ static void test_prefix(void **state)
 	}
 }
 
+static void test_protocol(void **state)
+{
+	static const char *const none[] = { "", "icmp", "UDP", "udp ", "17", "gre" };
+
+	(void)state;
+	assert_int_equal(protocol_parse("udp"), IPPROTO_UDP);
+	assert_int_equal(protocol_parse("tcp"), IPPROTO_TCP);
+	assert_int_equal(protocol_parse("sctp"), IPPROTO_SCTP);
+	assert_int_equal(protocol_parse("dccp"), IPPROTO_DCCP);
+	assert_int_equal(protocol_parse("udplite"), IPPROTO_UDPLITE);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_int_equal(protocol_parse(none[i]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_endpoint),
 		cmocka_unit_test(test_prefix),
+		cmocka_unit_test(test_protocol),
 	};
 
 	return cmocka_run_group_tests_name("endpoint", tests, NULL, NULL);

@@ -99,7 +99,8 @@ static void judge_alone(const struct ports *ports, struct attached *a)
 	judge_refuse(a, SLUICE_LANE_ACTIVE, 0, "");
 	if (a->stopped)
 		judge_refuse(a, SLUICE_LANE_WITHDRAWN, -ECANCELED, "stopped by its program");
-	else if (!addr_is_any(&a->key.local) && !judge_is_local(ports, &a->key.local))
+	else if (!ports->dev->steer.config.mirror && !addr_is_any(&a->key.local) &&
+		 !judge_is_local(ports, &a->key.local))
 		judge_refuse(a, SLUICE_LANE_WITHDRAWN, -EADDRNOTAVAIL,
 			     "bound to an address that is no unicast address of this host");
 	else if (!on_device(ports->dev, a->key.ifindex))
