@@ -96,6 +96,14 @@ static void worker_beat(const struct worker *worker, uint64_t ns)
 		__atomic_store_n(&beat[worker->index].ns, ns, __ATOMIC_RELAXED);
 }
 
+static bool worker_holds(const struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		if (worker->napi[i].gro.held)
+			return true;
+	return false;
+}
+
 static void worker_complete(struct worker *worker)
 {
 	for (unsigned int i = 0; i < worker->nr_napi; i++)
@@ -138,7 +146,17 @@ bool worker_round(struct worker *worker)
 			return true;
 		}
 	}
-	return worker->nr_pending > 0;
+	/* GRO's packets are flushed by a poll. */
+	return worker->nr_pending > 0 || worker_holds(worker);
+}
+
+/* Nothing is in hand after this. */
+static void worker_finish(struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		gro_flush_all(&worker->napi[i].gro);
+	sock_flush(worker, true);
+	worker_complete(worker);
 }
 
 static bool worker_must_hold(const struct worker *worker)
@@ -206,8 +224,7 @@ static void worker_hold_still(struct worker *worker)
 	const struct timespec step = { .tv_nsec = WORKER_HOLD_STEP_NS };
 	int asked = WORKER_ASKED;
 
-	sock_flush(worker, true);
-	worker_complete(worker);
+	worker_finish(worker);
 	rcu_thread_offline();
 	/* (A) pairs with (B): all that was in hand is delivered. */
 	atomic_compare_exchange_strong_explicit(&worker->hold, &asked, WORKER_HELD,
@@ -261,8 +278,7 @@ static void *worker_main(void *arg)
 		else if (!worker_spin(worker))
 			worker_sleep(worker, fds);
 	}
-	sock_flush(worker, true);
-	worker_complete(worker);
+	worker_finish(worker);
 	rcu_unregister_thread();
 	free(fds);
 	return NULL;
