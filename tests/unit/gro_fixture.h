@@ -153,6 +153,19 @@ static inline void follow(struct gro_spec *s)
 	s->id++;
 }
 
+/* Five of each, in turns. */
+static inline void push_in_turns(struct fixture *f, struct gro_spec a, struct gro_spec b)
+{
+	for (int n = 0; n < 5; n++) {
+		push(f, &a);
+		push(f, &b);
+		follow(&a);
+		follow(&b);
+	}
+	flush(f);
+	check_gives_back(f);
+}
+
 static inline void check_cases(struct fixture *f, const struct gro_spec *first,
 			       const struct gro_case *cases, unsigned int n)
 {

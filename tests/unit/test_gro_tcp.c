@@ -189,15 +189,8 @@ static void test_ports_apart(void **state)
 	struct fixture *f = *state;
 
 	b.sport++;
-	for (int n = 0; n < 10; n++) {
-		push(f, &a);
-		push(f, &b);
-		follow(&a);
-		follow(&b);
-	}
-	flush(f);
+	push_in_turns(f, a, b);
 	assert_int_equal(f->outs.nr, 2);
-	check_gives_back(f);
 }
 
 int main(void)

@@ -120,15 +120,8 @@ static void test_tcp_apart(void **state)
 	struct gro_spec u = spec_udp(100), t = spec_tcp(100);
 	struct fixture *f = *state;
 
-	for (int n = 0; n < 5; n++) {
-		push(f, &u);
-		push(f, &t);
-		follow(&u);
-		follow(&t);
-	}
-	flush(f);
+	push_in_turns(f, u, t);
 	assert_int_equal(f->outs.nr, 2);
-	check_gives_back(f);
 }
 
 int main(void)
