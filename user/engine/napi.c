@@ -85,7 +85,7 @@ void pkt_drop(struct pkt *pkt, enum sluice_drop reason)
 	pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
-/* Takes what the XDP program wrote before the packet, and erases it: the next one may have none. */
+/* Takes what the XDP program wrote before the packet, and erases it for the frame's next one. */
 static void napi_take_meta(struct napi *napi, struct pkt *pkt)
 {
 	struct sluice_rx_meta meta = { 0 };
