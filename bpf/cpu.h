@@ -7,6 +7,9 @@
  * has gone through the stack is known less exactly than when a worker is done with it:
  * struct sluice_cpu_head says how.
  *
+ * In generic mode the kernel shows rx_meta to nobody behind a CPUMAP: none is written, and only
+ * whether the thread sleeps, or silence, keeps a flow where it is. Order is not promised there.
+ *
  * Entries of rps_dev_flow that a worker's packets need are left alone, since their order is
  * a promise: a flow which shares such an entry goes where it is wanted, unguarded, while the
  * entry is busy. A worker's packet takes an entry from these without asking.
@@ -56,7 +59,8 @@ static __always_inline int cpu_flow_busy(const struct sluice_dev_flow *flow, __u
 	if (!head)
 		return 0;
 	/* (A) pairs with (B) in cpumap.bpf.c: queue before task. */
-	past = (__s32)(*(const volatile __u32 *)&head->queue[queue] - flow->last_qtail);
+	past = generic_mode ? 0 : (__s32)(*(const volatile __u32 *)&head->queue[queue] -
+					  flow->last_qtail);
 	if (past >= SLUICE_CPU_SETTLED)
 		return 0;
 	return past < 0 || (*(const volatile __u64 *)&head->task && !cpu_flow_silent(flow));

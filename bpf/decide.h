@@ -6,8 +6,8 @@
  *
  * Twice, one of which the verifier removes: what only sockets take, under SipHash in role
  * host, is a straight line without the rest (decide_socket). Every other setting
- * (decide_more) has decide_all, which describes the whole packet first, in a function that is verified on
- * its own: how the packet was parsed does not multiply what comes after.
+ * (decide_more) has decide_all, which describes the whole packet first, in a function that is
+ * verified on its own: how the packet was parsed does not multiply what comes after.
  */
 #ifndef SLUICE_DECIDE_H
 #define SLUICE_DECIDE_H

@@ -38,7 +38,7 @@ const volatile __u32 backlog_half = 0;		/* half of a target's ring; 0: no limits
 const volatile __u32 flow_limit_len = 0;	/* buckets per target; 0: no flow limit */
 const volatile __u8 cpumap = 0;			/* something may have SLUICE_ACT_CPUMAP */
 
-const volatile __u8 decide_more = 0;		/* any of the next four; 0: they are not looked at */
+const volatile __u8 decide_more = 0;		/* 0: none of the next four is on */
 const volatile __u8 role_mirror = 0;		/* frames for anybody are ours */
 const volatile __u8 default_action = SLUICE_ACT_PASS;	/* for what no rule and no socket takes */
 const volatile __u8 bind_rules = 0;		/* SLUICE_BIND_*: what bind_rule has */

@@ -129,7 +129,8 @@ static __always_inline enum sluice_verdict aim_cpu(struct xdp_md *ctx, struct ta
 		flow_key_see(ctx, at.flow, t->hash);
 		cpu_flow_record(at.flow, t->hash, cpu, seq);
 	}
-	write_meta(ctx, t, seq);
+	if (!generic_mode)
+		write_meta(ctx, t, seq);
 	return SLUICE_XDP_REDIRECT_CPU;
 }
 

@@ -58,7 +58,7 @@ enum sluice_ctl_query {
 	SLUICE_QUERY_WORKER = 7,	/* root */
 };
 
-/* A flow as its packets have it; all in network order but family. IPv4: addresses as ::ffff:a.b.c.d. */
+/* A flow as its packets have it; in network order but family. IPv4: as ::ffff:a.b.c.d. */
 struct sluice_ctl_flow {
 	struct sluice_addr saddr;
 	struct sluice_addr daddr;

@@ -13,13 +13,13 @@ static const struct fixture_opts cpu_opts = { .sock_flow_mask = SOCK_FLOWS - 1, 
 					      .dev_flows = 1, .fallback = SLUICE_ACT_CPUMAP };
 
 /* CPU 0 by rps_map; CPU 1 is the other one. */
-static int setup_cpu(void **state)
+static int setup_with(void **state, const struct fixture_opts *o)
 {
 	static const __u16 cpu0[] = { 0 };
 	struct fixture *f = malloc(sizeof(*f));
 
 	assert_non_null(f);
-	open_with(f, *state, &cpu_opts);
+	open_with(f, *state, o);
 	*state = f;
 	assert_int_equal(set_cpu_entry(f, 0, 1), 0);
 	if (set_cpu_entry(f, 1, 1)) {
@@ -29,6 +29,19 @@ static int setup_cpu(void **state)
 	for (__u32 q = 0; q < QUEUES; q++)
 		set_rps(f, q, 1, cpu0);
 	return 0;
+}
+
+static int setup_cpu(void **state)
+{
+	return setup_with(state, &cpu_opts);
+}
+
+static int setup_generic(void **state)
+{
+	struct fixture_opts o = cpu_opts;
+
+	o.generic = 1;
+	return setup_with(state, &o);
 }
 
 static struct spec cpu4(void)
@@ -264,6 +277,29 @@ static void test_without_table(void **state)
 	assert_int_equal(entry_of(f, &s, 0)->target, SLUICE_NO_CPU);
 }
 
+/* Where nobody could read rx_meta, there is none, and no head: the thread's sleep decides. */
+static void test_generic(void **state)
+{
+	struct fixture *f = *state;
+	struct spec s = cpu4();
+	struct frame p = frame_build(&s);
+	struct result r;
+
+	f->cpu_head[0].task = 1;
+	r = run_on(f, p.b, p.len, 0);
+	assert_int_equal(r.ret, XDP_REDIRECT);
+	assert_false(r.has_meta);
+	assert_int_equal(entry_of(f, &s, 0)->target, CPU(0));
+	consumed_on(f, &s, 1);
+	run_on(f, p.b, p.len, 0);
+	assert_int_equal(entry_of(f, &s, 0)->target, CPU(0));
+	f->cpu_head[0].task = 0;
+	run_on(f, p.b, p.len, 0);
+	assert_int_equal(entry_of(f, &s, 0)->target, CPU(1));
+	assert_int_equal(f->cpu_tail[0], 2);
+	assert_int_equal(f->cpu_tail[1], 1);
+}
+
 struct world {
 	struct fixture *f;
 	struct model_order m;
@@ -452,7 +488,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		C(choice), C(no_entry), C(waits), C(thread_sleeps), C(silence), C(loss_heals),
-		C(worker_first), C(former_table), C(without_table), C(random),
+		C(worker_first), C(former_table), C(without_table),
+		cmocka_unit_test_setup_teardown(test_generic, setup_generic, teardown), C(random),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

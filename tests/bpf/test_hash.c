@@ -327,8 +327,8 @@ static void test_chosen_collisions(void **state)
 		check_pairs("targets", target, TARGETS, &worst);
 		check_pairs("entries", entry, ENTRIES, &worst);
 	}
-	print_message("%d flows of one target and entry, %d other keys: at most %.2f variances off\n",
-		      CHOSEN, KEYS, worst);
+	print_message("%d flows of one target and entry, %d other keys: at most %.2f variances "
+		      "off\n", CHOSEN, KEYS, worst);
 	free(chosen);
 }
 

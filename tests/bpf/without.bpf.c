@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
 /*
- * The XDP program as if rps_dev_flow, flow_key, the limits, rules, roles, Toeplitz and CPUMAP had
- * never been there.
+ * The XDP program as if rps_dev_flow, flow_key, the limits, rules, roles, Toeplitz and CPUMAP
+ * had never been there.
  */
 #include "maps.h"
 

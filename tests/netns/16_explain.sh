@@ -21,7 +21,8 @@ explain()
 # What one flow may change, in one line each
 counters()
 {
-	tb_exec "$TB_B" "$SLUICE" sock -i "$TB_BDEV" -j | jq -r '.sockets[] | "pid\(.pid) \(.delivered)"'
+	tb_exec "$TB_B" "$SLUICE" sock -i "$TB_BDEV" -j |
+		jq -r '.sockets[] | "pid\(.pid) \(.delivered)"'
 	stat_of | jq -r '(.xdp | to_entries[] | "\(.key) \(.value)"),
 		(.workers[] | "worker\(.worker) \(.processed)")'
 }
@@ -29,7 +30,8 @@ counters()
 # From the two files: what has grown by PACKETS
 grown()
 {
-	join <(sort "$1") <(sort "$2") | awk -v n=$PACKETS '$3 - $2 == n { print $1 }' | sort | tr '\n' ' '
+	join <(sort "$1") <(sort "$2") | awk -v n=$PACKETS '$3 - $2 == n { print $1 }' | sort |
+		tr '\n' ' '
 }
 
 # OPTIONS...: the daemon and its clients
@@ -47,7 +49,8 @@ start()
 	tb_exec "$TB_B" "$SLUICE" rule add deny 10.99.0.0/16 -i "$TB_BDEV" || fail "deny"
 }
 
-# Each flow three times: first its target is by hash, then by RFS, where the client has told its CPU.
+# Each flow three times: first its target is by hash, then by RFS, where the client has told
+# its CPU.
 flows()
 {
 	for ((i = 0; i < FLOWS; i++)); do
@@ -72,13 +75,19 @@ flows()
 				sort | tr '\n' ' ')
 			counters >"$TB_DIR/before"
 			sent=$(tb_exec "$TB_A" "$SLUICE" gen -i "$TB_ADEV" --src "$src" --dst "$dst" \
-				--dmac $TB_BMAC --sport $sport --dport $dport --count $PACKETS --rate 20000 -j | jq .sent)
+				--dmac $TB_BMAC --sport $sport --dport $dport --count $PACKETS \
+				--rate 20000 -j | jq .sent)
 			equal "sent" "$sent" $PACKETS
-			sleep 0.05
-			counters >"$TB_DIR/after"
-			got=$(grown "$TB_DIR/before" "$TB_DIR/after")
+			# A busy machine takes its time; what goes elsewhere stays there.
+			for _ in {1..20}; do
+				sleep 0.05
+				counters >"$TB_DIR/after"
+				got=$(grown "$TB_DIR/before" "$TB_DIR/after")
+				[ "$got" != "$wanted" ] || break
+			done
 			[ "$got" = "$wanted" ] ||
-				fail "flow $i, $src:$sport to $dst:$dport: it went $got- explain said $wanted: $said"
+				fail "flow $i, $src:$sport to $dst:$dport: it went $got-" \
+					"explain said $wanted: $said"
 			kind="$(jq -r '"\(.verdict)/\(.queues[0].by // "-")"' <<<"$said")"
 			kinds[$kind]=$((${kinds[$kind]:-0} + 1))
 		done
@@ -91,15 +100,16 @@ declare -A kinds=()
 start
 flows
 equal "reason" "$(explain 10.77.0.1:1 10.77.0.99:7000 | jq -r .verdict)" pass_addr
-equal "tcp" "$(tb_exec "$TB_B" "$SLUICE" explain tcp 10.77.0.1:1 10.77.0.2:7000 -j | jq -r .verdict)" \
-	pass_l4
+tcp=$(tb_exec "$TB_B" "$SLUICE" explain tcp 10.77.0.1:1 10.77.0.2:7000 -j)
+equal "tcp" "$(jq -r .verdict <<<"$tcp")" pass_l4
 start --hash toeplitz
 for rule in "udp 7003 action drop" "udp 7002 addr $TB_B4 action pass"; do
 	# shellcheck disable=SC2086
 	tb_exec "$TB_B" "$SLUICE" rule add bind $rule -i "$TB_BDEV" || fail "rule $rule"
 done
 flows
-equal "rule" "$(explain 10.77.0.1:1 10.77.0.2:7003 | jq -r '.rule.kind + .rule.match')" "bindudp *:7003"
+equal "rule" "$(explain 10.77.0.1:1 10.77.0.2:7003 | jq -r '.rule.kind + .rule.match')" \
+	"bindudp *:7003"
 equal "no rule" "$(explain 10.77.0.1:1 10.77.0.99:7003 | jq -r .verdict)" pass_port
 for kind in "${!kinds[@]}"; do
 	echo "      $kind: ${kinds[$kind]}"

@@ -3,7 +3,7 @@
 #
 #   netns a                                netns b
 #   gen --> port 7000 (attached)   --> veth a ==> veth b: XDP --> a user's rule? --> worker --> recv
-#   gen --> port 7001 (kernel's)                             \-> drop, pass, cpumap \-> kernel's socket
+#   gen --> port 7001 (kernel's)                             \-> drop, pass, cpumap: kernel's socket
 #
 # Rules for a port come and go, and change their action, under traffic: each packet has one fate,
 # which its rule has counted, and what no rule is for loses nothing. So does the default.
@@ -74,7 +74,7 @@ passed=$(to 10.77.0.4 7001)
 equal "the rule keeps its count" "$(matched '.address == "*"')" $((gone2 + passed))
 equal "verdict pass_rule" "$(stat .xdp.pass_rule)" "$passed"
 equal "the kernel's socket" "$(ends kernel)" $((left + passed))
-echo "ok    dropped $gone + $gone2, to another address $left, passed $passed, forwarded $foreign alone"
+echo "ok    dropped $gone + $gone2, to another address $left, passed $passed, left $foreign alone"
 
 refused "attach one" rule add bind udp 7001 action xsk
 refused "already" rule add bind udp 7001 action pass

@@ -80,8 +80,10 @@ warm_up()
 # TO: the same of the one flow of a connected socket
 warm_up_connected()
 {
-	send -d "$1" -p $PORT -S 5000 -f 1 -n 20 -r 1000 >/dev/null
-	eventually drained || fail "the program does not read"
+	for _ in 1 2; do
+		send -d "$1" -p $PORT -S 5000 -f 1 -n 20 -r 1000 >/dev/null
+		eventually drained || fail "the program does not read"
+	done
 }
 
 tb_up 1
@@ -195,3 +197,11 @@ for cpu in 1 0; do
 	equal "bytes by TCP" "$(out app .received)" 400000000
 done
 books_are_closed || fail "the books do not close: $(stat .books)"
+
+start --kernel-rfs -S
+app -c 1 udp "$TB_B4" $PORT
+warm_up
+mark
+burst 20000 10000
+tb_stop app
+own_cpu 1 "in generic mode" 10000

@@ -45,7 +45,7 @@ refused()
 }
 
 tb_up 2
-daemon --workers 0,1 --ring 16384 --rps-flow-cnt 0 --sock-flows 1
+daemon --workers 0,1 --ring 32768 --rps-flow-cnt 0 --sock-flows 1
 equal "at the start" "$(settings)" "3 0 3 0 2"
 queue 0 flow_cnt 1000 || fail "set"
 queue 1 flow_cnt 1 cpus 2 || fail "set both"
@@ -84,7 +84,7 @@ queue 0 flow_cnt 4096 && queue 1 flow_cnt 4096 || fail "set"
 descriptors=$(fds)
 tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --lane 16777216 --cpu 1 --hop 5 -t 170 -j
 eventually serves $PORT || fail "not attached"
-generate gen --dst "$TB_B4" --dport $PORT --flows 256 --rate 100000 --cpus 0,1 --time 160
+generate gen --dst "$TB_B4" --dport $PORT --flows 256 --rate 50000 --cpus 0,1 --time 160
 eventually serves $PORT 20000 || fail "no traffic"
 masks=(1 3 2 3 3) flows=(4096 16 1 256 65536 2 1024) entries=(2 64 32768 4096 1048576 4194304 0)
 # Stopped for a moment now and then, so that there is always something under way.
@@ -113,6 +113,8 @@ tb_signal gen INT
 tb_wait gen
 sleep 0.3
 tb_stop recv
+[ "$(stat .xdp.pass_stalled)" = 0 ] ||
+	skip "a worker got no CPU for 200 ms: the machine is too busy to tell"
 equal "received" "$(out recv .received)" "$(out gen .sent)"
 equal "reordered" "$(out recv .reordered)" 0
 equal "received by the kernel" "$(out recv .kernel)" 0

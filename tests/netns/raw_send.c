@@ -29,7 +29,8 @@ static size_t read_frame(const char *line, uint8_t *frame)
 	for (const char *p = line; *p && *p != '\n'; p++) {
 		if (*p == ' ')
 			continue;
-		if (!isxdigit((unsigned char)p[0]) || !isxdigit((unsigned char)p[1]) || n == FRAME_MAX)
+		if (!isxdigit((unsigned char)p[0]) || !isxdigit((unsigned char)p[1]) ||
+		    n == FRAME_MAX)
 			errx(2, "no frame: %s", line);
 		byte[0] = *p++;
 		byte[1] = *p;

@@ -90,7 +90,8 @@ static void test_protocols(void **state)
 			bool ports = memchr(with, (int)proto, sizeof(with)) != NULL;
 
 			/* These are no protocol over IPv6, but headers before one. */
-			if (version == 6 && (proto == 0 || proto == 43 || proto == 44 || proto == 60))
+			if (version == 6 &&
+			    (proto == 0 || proto == 43 || proto == 44 || proto == 60))
 				continue;
 			if (proto == IPPROTO_AH)
 				assert_int_equal(key_of(&s).ports, 1);

@@ -36,8 +36,9 @@ static void print_explanation(struct json_object *doc)
 	printf("%s: %s (role %s, default %s)\n", js_str(doc, "dev"), js_str(doc, "verdict"),
 	       js_str(doc, "role"), js_str(doc, "default"));
 	if (js_get(doc, "rule"))
-		printf("rule    %s %s\n", js_str(js_get(doc, "rule"), "kind"),
-		       js_str(js_get(doc, "rule"), "match"));
+		printf("rule    %s %s%s%s\n", js_str(js_get(doc, "rule"), "kind"),
+		       js_str(js_get(doc, "rule"), "match"), js_get(doc, "action") ? ": " : "",
+		       js_get(doc, "action") ? js_str(doc, "action") : "");
 	if (js_get(doc, "hash"))
 		printf("hash    %s\n", js_str(doc, "hash"));
 	if (js_get(doc, "slot"))

@@ -125,9 +125,10 @@ static int read_prefix(const char *text, struct sluice_ctl_msg *msg)
 
 	msg->u.rule.family = (__u8)family;
 	if (err == -ERANGE) {
-		inet_ntop(family == 6 ? AF_INET6 : AF_INET, msg->u.rule.addr, proper, sizeof(proper));
-		opt_usage(NAME, "`%s` has bits set beyond its length: %s/%u is the prefix", text, proper,
-			  msg->u.rule.len);
+		inet_ntop(family == 6 ? AF_INET6 : AF_INET, msg->u.rule.addr, proper,
+			  sizeof(proper));
+		opt_usage(NAME, "`%s` has bits set beyond its length: %s/%u is the prefix", text,
+			  proper, msg->u.rule.len);
 	} else if (err) {
 		opt_usage(NAME, "`%s` is no prefix such as 192.0.2.0/24 or 2001:db8::/32", text);
 	}

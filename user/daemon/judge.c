@@ -57,10 +57,7 @@ static bool overlaps(const struct device *dev, const struct udp_key *mine,
 		bool family = (judge_takes_v4(mine) && judge_takes_v4(other)) ||
 			      (judge_takes_v6(mine) && judge_takes_v6(other));
 
-		/*
-		 * The kernel prefers the more specific socket, and one that is not
-		 * connected takes everything.
-		 */
+		/* The kernel prefers the more specific socket; not connected, it takes everything. */
 		if (!addr_is_any(&mine->local) && !mine->peer_port)
 			return false;
 		return family;

@@ -30,7 +30,8 @@ static bool prefix_read(struct steer_prefix *prefix, const struct sluice_ctl_msg
 {
 	unsigned int bits = request->u.rule.family == 6 ? 128 : 32;
 
-	if ((request->u.rule.family != 4 && request->u.rule.family != 6) || request->u.rule.len > bits)
+	if ((request->u.rule.family != 4 && request->u.rule.family != 6) ||
+	    request->u.rule.len > bits)
 		return false;
 	*prefix = (struct steer_prefix){ .ipv6 = bits == 128, .len = request->u.rule.len };
 	memcpy(prefix->addr, request->u.rule.addr, bits / 8);

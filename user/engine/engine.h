@@ -33,6 +33,7 @@ struct engine {
 	uint32_t ifindex;
 	enum csum_mode csum;
 	uint32_t gro_max_size;		/* Linux's (gro.h); 0: GRO is off */
+	uint64_t gro_flush_timeout;	/* Linux's: ns that GRO holds a packet; 0: for one poll */
 	/* As the XDP program's, for packets that came without rx_meta (dissect.h). */
 	__u64 hash_key[2];
 	bool toeplitz;			/* instead of SipHash */

@@ -141,6 +141,8 @@ static bool flow_busy_on_cpu(const struct steer *s, uint32_t queue, uint32_t cpu
 	if (!steer_has_cpu(s, cpu))
 		return false;
 	past = (int32_t)(__atomic_load_n(&s->cpu_head[cpu].queue[queue], __ATOMIC_ACQUIRE) - tail);
+	if (s->config.generic)
+		past = 0;
 	if (past < 0 || past >= SLUICE_CPU_SETTLED)
 		return past < 0;
 	return __atomic_load_n(&s->cpu_head[cpu].task, __ATOMIC_RELAXED) &&

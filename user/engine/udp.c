@@ -56,10 +56,7 @@ void udp_table_destroy(struct udp_table *table)
 	memset(table, 0, sizeof(*table));
 }
 
-/*
- * Linux's compute_score for a socket whose local address was found to match; -1: not for
- * this packet.
- */
+/* Linux's compute_score for a socket whose local address matches; -1: not for this packet. */
 static int udp_score(const struct udp_key *key, const struct pkt *pkt)
 {
 	int score = 0;
