@@ -15,19 +15,21 @@ VERSION := 0.1.0
 # The way of a packet, in its order.
 BPF    := steer cpumap rfs_kernel guard guard_cgroup gen
 ENGINE := steer steer_rule steer_flow steer_build steer_cpu counter arfs umem xsk worker napi \
-          dissect pkt eth ip4 ip6 udp sock lane rfs mem
+          dissect pkt gro gro_ip gro_tcp gro_udp netif tap tap_ring vlan backlog ip4 ip6 udp sock \
+          lane rfs mem
 DAEMON := main config device device_queue device_steer device_worker topology watch control porter \
           listener door handler facts ctlmsg ports judge diag guard guard_root netlink \
-          netlink_link netlink_addr lanemem bypass rules binds settings workers rfs_kernel explain \
-          flows answer json nic nic_irq ledger accel
+          netlink_link netlink_addr lanemem taps bypass rules binds settings workers rfs_kernel \
+          explain flows answer json nic nic_irq ledger accel
 LIB    := client attach lane cmsg recv view wait
-CLI    := main opt out query neigh frame dispatcher inject gen track receive recv stat \
-          sock flow flow_cond endpoint mask rule rps worker explain
+CLI    := main opt out query tap print neigh frame dispatcher inject gen track receive recv stat \
+          softnet sock flow flow_cond endpoint mask rule rps worker explain dump capture inbox \
+          datagram replayer replay
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
-PKGS     := libxdp libbpf liburcu-qsbr json-c libmnl
+PKGS     := libxdp libbpf liburcu-qsbr json-c libmnl libpcap
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
 HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection
 ifeq ($(SAN),)
@@ -37,7 +39,7 @@ OPT      := -O1 -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-poin
 endif
 CPPFLAGS += -D_GNU_SOURCE -D_LGPL_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -Iinclude -Iheaders -Ibpf -Iuser -isystem $(BUILD)
 CFLAGS   += -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -pthread $(shell pkg-config --cflags $(PKGS))
-LDFLAGS  += -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
+LDFLAGS  += -pthread -Wl,--as-needed,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lelf -lz
 BPFFLAGS := -target bpf -g -O2 -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
             -Iinclude -Ibpf -idirafter /usr/include/$(shell gcc -print-multiarch) $(BPFDEFS)
@@ -104,7 +106,7 @@ $(BUILD)/sluiced: $(BUILD)/user/daemon/main.o $(BUILD)/libdaemon.a $(BUILD)/libe
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -o $@
 
-$(BUILD)/sluice: $(cli_objs) $(BUILD)/libsluice.a
+$(BUILD)/sluice: $(cli_objs) $(BUILD)/libsluice.a $(BUILD)/libengine.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -o $@
 
@@ -113,7 +115,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libcli.a $(BUILD)/libdaemon.a $(BU
 	$(Q)$(CC) $(LDFLAGS) -pie $^ $(LDLIBS) -lcmocka -o $@
 
 # Fuzzers need clang: make CC=clang BUILD=build/fuzz SAN=fuzzer-no-link,address,undefined fuzzers
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libdaemon.a $(BUILD)/libengine.a $(BUILD)/libsluice.a
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libcli.a $(BUILD)/libdaemon.a $(BUILD)/libengine.a $(BUILD)/libsluice.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -pie $^ $(LDLIBS) -o $@
 

@@ -18,13 +18,6 @@
 
 #include "maps.h"
 
-/*
- * tail - head overestimates what lies in the ring when packets were lost in it, until
- * a later one is processed: so some must pass. Too low, and the limit leaks; too
- * high, and a flow alone on its worker is cut off for longer after an overrun.
- */
-#define LIMIT_ESCAPE 64
-
 static __always_inline int limit_stalled(__u32 worker)
 {
 	struct sluice_heartbeat *hb = bpf_map_lookup_elem(&heartbeat, &worker);
@@ -71,7 +64,7 @@ static __always_inline int limit_flow(__u32 slot, __u32 worker, __u32 hash)
 		--*old;
 	if (++*new <= SLUICE_FLOW_LIMIT_HISTORY / 2)
 		return 0;
-	return ++fl->over % LIMIT_ESCAPE != 0;
+	return ++fl->over % SLUICE_FLOW_LIMIT_ESCAPE != 0;
 }
 
 /* tail has come to room: is the backlog above half, or has head moved on? */

@@ -9,11 +9,13 @@
  *   DETACH, STOP         --->    DONE or REFUSED
  *   QUERY                --->    ANSWER {memfd with one JSON document}  or REFUSED
  *   RULE, RPS, WORKER    --->    DONE or REFUSED
+ *   TAP                  --->    TAPPED {data memfd, control memfd}  or REFUSED
  *
  * Every request gets one answer with the same `id`, in order. Host byte order.
  * A message with a wrong magic, version, type or length, or with another number
  * of descriptors than its type has, ends the connection. Closing the connection
- * detaches every socket of it. RULE, RPS, WORKER, and the queries named so are for root
+ * detaches every socket of it, and ends its tap, of which it has one at most and then no
+ * sockets. RULE, RPS, WORKER, TAP, and the queries named so are for root
  * only, as SO_PEERCRED says who asks: others get REFUSED, EPERM.
  */
 #ifndef SLUICE_CONTROL_H
@@ -37,11 +39,13 @@ enum sluice_ctl_type {
 	SLUICE_CTL_RULE = 5,	/* root */
 	SLUICE_CTL_RPS = 6,	/* root */
 	SLUICE_CTL_WORKER = 7,	/* root; answered when the worker runs, or is gone */
+	SLUICE_CTL_TAP = 8,	/* root; see sluice/tap.h */
 	SLUICE_CTL_REQUESTS,	/* all others are answers */
 	SLUICE_CTL_ATTACHED = 101,	/* three descriptors: data (read-only), control, wake */
 	SLUICE_CTL_DONE = 102,
 	SLUICE_CTL_ANSWER = 103,	/* one descriptor */
 	SLUICE_CTL_REFUSED = 104,
+	SLUICE_CTL_TAPPED = 105,	/* two descriptors: data (read-only), control */
 };
 
 enum sluice_ctl_query {
@@ -124,6 +128,9 @@ enum sluice_ctl_worker {
 	SLUICE_WORKER_DEL = 2,
 };
 
+/* The socket has UDP_GRO: its records may be merged (lane.h). Other flags must be 0. */
+#define SLUICE_ATTACH_GRO 0x1u
+
 struct sluice_ctl_msg {
 	__u32 magic;
 	__u16 version;
@@ -134,6 +141,7 @@ struct sluice_ctl_msg {
 		struct {
 			__u32 lane_bytes;	/* 0: default */
 			__u32 port;		/* hint: local port, host order */
+			__u32 flags;		/* SLUICE_ATTACH_ */
 		} attach;
 		struct {
 			__u32 what;	/* enum sluice_ctl_query */
@@ -164,6 +172,17 @@ struct sluice_ctl_msg {
 			__u32 verb;	/* enum sluice_ctl_worker */
 			__u32 cpu;
 		} worker;
+		struct {
+			__u32 stage;		/* enum sluice_tap_stage */
+			__u32 snaplen;		/* bytes kept of a frame; 0: the default */
+			__u32 ring_bytes;	/* of each ring; 0: the default */
+		} tap;
+		struct {
+			__u64 data_offset;	/* of the first ring's struct sluice_lane_head */
+			__u64 ctl_offset;	/* of the first ring's struct sluice_lane_ctl */
+			__u32 ring_bytes;
+			__u32 rings;
+		} tapped;
 		struct {
 			__u64 data_offset;	/* of struct sluice_lane_head in the data memfd */
 			__u64 ctl_offset;	/* of struct sluice_lane_ctl in the control memfd */

@@ -10,14 +10,20 @@
 
 #define SLUICE_DROP_LIST(X)                                                          \
 	X(DESC, "bad_desc", "descriptor outside the UMEM")                           \
+	X(SNAPLEN, "snaplen", "the capture holds only a part of it")                 \
 	X(ETH_SHORT, "eth_short", "frame shorter than its link header")              \
 	X(ETH_PROTO, "eth_proto", "EtherType that nothing handles")                  \
 	X(VLAN, "vlan", "VLAN tag that no device owns")                              \
+	X(HOOK, "hook", "a receive hook dropped it")                                 \
+	X(ROUNDS, "rounds", "too many VLAN tags, or rounds of receive hooks")        \
+	X(BACKLOG, "backlog", "the other worker's backlog is full")                  \
+	X(FLOW_LIMIT, "flow_limit", "that backlog above half, mostly of this flow")  \
 	X(IP_HEADER, "ip_header", "IP version or header length wrong")               \
 	X(IP_TRUNCATED, "ip_truncated", "IP total length exceeds the frame")         \
 	X(IP_CSUM, "ip_csum", "IPv4 header checksum wrong")                          \
 	X(IP_OPTIONS, "ip_options", "IPv4 options or IPv6 extension headers")        \
 	X(IP_FRAG, "ip_frag", "IP fragment")                                         \
+	X(NOT_LOCAL, "not_local", "destination address is not this host's")          \
 	X(IP_PROTO, "ip_proto", "transport protocol that nothing handles")           \
 	X(UDP_SHORT, "udp_short", "UDP header or length field too short")            \
 	X(UDP_LEN, "udp_len", "UDP length exceeds the IP payload")                   \

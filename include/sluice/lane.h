@@ -72,16 +72,17 @@ struct sluice_lane_ctl {
 enum sluice_rec_kind {
 	SLUICE_REC_DATA = 1,
 	SLUICE_REC_SKIP = 2,	/* len bytes follow, up to the end of the ring */
+	SLUICE_REC_FRAME = 3,	/* in the ring of a tap only (tap.h) */
 };
 
 /*
- * One datagram. Payload follows; the next record starts at
- * SLUICE_REC_SPACE(len) from this one.
+ * One datagram, or for a socket with UDP_GRO several of one flow. The payload follows; the next
+ * record starts at SLUICE_REC_SPACE(len) from this one.
  */
 struct sluice_rec {
 	__u32 len;		/* payload bytes */
 	__u16 kind;		/* enum sluice_rec_kind */
-	__u16 gso_size;		/* 0: not merged */
+	__u16 gso_size;		/* merged: of each but perhaps the last; 0: not merged */
 	__u32 hash;		/* flow hash */
 	__u32 ifindex;		/* receiving device */
 	__u64 tstamp;		/* CLOCK_REALTIME, ns, when the worker took the batch */

@@ -120,7 +120,7 @@ struct sluice_view {
 	uint32_t hash;		/* 0 for one that came through the kernel socket */
 	uint64_t tstamp;	/* CLOCK_REALTIME ns; 0: not known */
 	uint32_t ifindex;
-	uint16_t gso_size;
+	uint16_t gso_size;	/* UDP_GRO: of each merged datagram but perhaps the last; 0: one */
 	uint16_t sport;		/* network order */
 	uint8_t version;	/* 4 or 6 */
 	uint8_t pad[7];
@@ -148,7 +148,7 @@ int sluice_release(struct sluice_sock *s, unsigned int n);
 int sluice_fd(struct sluice_sock *s);
 
 struct sluice_stats {
-	uint64_t lane_datagrams;	/* received through the lane */
+	uint64_t lane_datagrams;	/* received through the lane; merged ones count once */
 	uint64_t kernel_datagrams;	/* received through the kernel socket */
 	uint64_t lane_drops;		/* found the lane full */
 	uint64_t wakeups;		/* times a receive call slept and was woken */

@@ -132,6 +132,12 @@ struct sluice_cpu_head {
  * 0 where the limit applies.
  */
 #define SLUICE_FLOW_LIMIT_HISTORY 128
+/*
+ * tail - head overestimates what lies in the ring when packets were lost in it, until
+ * a later one is processed: so one in so many passes. Too low, and the limit leaks; too
+ * high, and a flow alone on its worker is cut off for longer after an overrun.
+ */
+#define SLUICE_FLOW_LIMIT_ESCAPE 64
 struct sluice_flow_limit {
 	__u32 head;	/* next of history[] */
 	__u32 over;	/* packets beyond the limit, those let through included */

@@ -16,6 +16,7 @@
 #define RIG_FRAMES 64
 
 #include "../unit/rig.h"
+#include "input.h"
 
 /* In one input: more of the same finds nothing, and is slow. */
 #define FRAMES_MAX 100
@@ -26,6 +27,10 @@
 enum mode {
 	MODE_PARTIAL_OK = 0x1,
 	MODE_NO_VLANS = 0x2,
+	MODE_GRO = 0x4,		/* the IPv4 socket asked for merged datagrams */
+	MODE_MIRROR = 0x8,
+	MODE_HOOK = 0x10,	/* an odd first byte of a packet has a hook drop it */
+	MODE_TAPS = 0x20,
 };
 
 enum control {
@@ -38,29 +43,6 @@ enum control {
 	CTL_CONSUME = 0x40,	/* the clients' turn */
 	CTL_HOSTILE = 0x80,	/* a client writes what it likes */
 };
-
-struct input {
-	const uint8_t *p;
-	size_t left;
-};
-
-static uint8_t take8(struct input *in)
-{
-	if (!in->left)
-		return 0;
-	in->left--;
-	return *in->p++;
-}
-
-static size_t take(struct input *in, void *out, size_t len)
-{
-	len = len < in->left ? len : in->left;
-	if (len)
-		memcpy(out, in->p, len);
-	in->p += len;
-	in->left -= len;
-	return len;
-}
 
 /* Where the transport header is, if this is an IP packet as the engine takes them. */
 static void fix(struct frame *f, uint8_t control)
@@ -101,7 +83,7 @@ static void push(struct rig *rig, struct input *in, uint8_t control)
 	free(f);
 }
 
-static void consume(struct rig_sock *s, uint16_t port, uint32_t cpu)
+static void consume(struct rig_sock *s, uint16_t port, uint32_t cpu, bool mirror)
 {
 	const struct sluice_rec *rec;
 
@@ -109,18 +91,46 @@ static void consume(struct rig_sock *s, uint16_t port, uint32_t cpu)
 		return;
 	while ((rec = rig_next(s))) {
 		RIG_CHECK(rec->version == 4 || rec->version == 6);
-		RIG_CHECK(rec->hash);
+		/* Behind more tags than are looked into there is none. */
+		RIG_CHECK(rec->hash || mirror);
 		RIG_CHECK(rec->dport == htons(port));
 	}
 	rig_consume(s, cpu);
 }
 
-static void sock_on(struct rig *rig, uint16_t port, bool ipv6)
+static void sock_on(struct rig *rig, uint16_t port, bool ipv6, bool gro)
 {
 	struct rig_sock *s = rig_sock_add(rig, SLUICE_LANE_MIN);
 	struct udp_entry entry = { .key.ipv6 = ipv6, .sk = &s->sk };
 
+	s->sk.gro = gro;
 	rig_table_set(rig, port, &entry, 1);
+}
+
+static enum netif_verdict hook_odd(struct worker *worker, struct pkt *pkt,
+				   const struct netif_hook *hook)
+{
+	(void)worker;
+	(void)hook;
+	return pkt_may_pull(pkt, 1) && pkt->data[0] & 1 ? NETIF_DROP : NETIF_ACCEPT;
+}
+
+/* Reads all that a tap is shown. */
+static void tap_read(struct tap *tap, struct worker *worker, const struct pkt *pkt)
+{
+	volatile uint8_t sum = 0;
+
+	(void)tap;
+	(void)worker;
+	RIG_CHECK(pkt->mac >= pkt->head && pkt->mac <= pkt->data && pkt->data <= pkt->tail);
+	for (const uint8_t *p = pkt->mac; p < pkt->tail; p++)
+		sum = (uint8_t)(sum + *p);
+}
+
+static void tap_commit_nothing(struct tap *tap, struct worker *worker)
+{
+	(void)tap;
+	(void)worker;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -130,9 +140,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = { .p = data, .left = size };
 	struct rig *rig = rig_open(2);
 	uint8_t mode = take8(&in);
+	struct netif_hook hook = { .func = hook_odd };
+	struct tap tap[TAP_STAGES];
 
-	sock_on(rig, PORT4, false);
-	sock_on(rig, PORT6, true);
+	for (int i = 0; mode & MODE_TAPS && i < TAP_STAGES; i++) {
+		tap[i] = (struct tap){ .stage = (enum tap_stage)i, .see = tap_read,
+				       .commit = tap_commit_nothing };
+		RIG_CHECK(tap_add(&rig->engine->taps, &tap[i]) == 0);
+	}
+	rig->engine->mirror = mode & MODE_MIRROR;
+	if (mode & MODE_HOOK)
+		RIG_CHECK(netif_hook_add(&rig->engine->netif, &hook) == 0);
+	sock_on(rig, PORT4, false, mode & MODE_GRO);
+	sock_on(rig, PORT6, true, false);
+	rig->engine->gro_max_size = mode & MODE_GRO ? GRO_MAX_SIZE : 0;
 	rig->engine->csum = mode & MODE_PARTIAL_OK ? CSUM_PARTIAL_OK : CSUM_VERIFY;
 	rig->vlan_dev[5] = 55;
 	if (mode & MODE_NO_VLANS)
@@ -144,7 +165,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (control & CTL_RUN)
 			rig_run(rig);
 		for (int i = 0; i < 2 && control & CTL_CONSUME; i++)
-			consume(&rig->sock[i], i ? PORT6 : PORT4, control);
+			consume(&rig->sock[i], i ? PORT6 : PORT4, control, mode & MODE_MIRROR);
 		if (control & CTL_HOSTILE)
 			take(&in, &rig->sock[control & 1].ctl->consumer, sizeof(uint64_t));
 	}

@@ -3,17 +3,19 @@
  * udp_recv - a client of the library that knows every byte it should receive.
  *
  *	udp_recv -p PORT[,PORT...] [-a ADDR] [-n COUNT | -t SECONDS] [-i IDLE_MS]
- *		 [-c CPU] [-P] [-k] [-R] [-T]
+ *		 [-c CPU] [-P] [-k] [-R] [-T] [-G]
  *
  * Binds the ports, attaches them (-k: stays on the kernel socket; -R: fails
- * where the library would fall back; -T: sets IP_TRANSPARENT), says "ready" on stderr and
- * receives until COUNT datagrams have come, SECONDS have passed, IDLE_MS without one after the
- * first, or SIGTERM. -P receives by peek and release. Prints one JSON object; exit code 1
- * when a byte was wrong or a datagram was another port's.
+ * where the library would fall back; -T: sets IP_TRANSPARENT), says "ready" on stderr and receives until
+ * COUNT datagrams have come, SECONDS have passed, IDLE_MS without one after the
+ * first, or SIGTERM. -P receives by peek and release. -G asks for merged datagrams (UDP_GRO), which
+ * count as what they were; "merged" is how many of those came. Prints one JSON object; exit
+ * code 1 when a byte was wrong or a datagram was another port's.
  */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -36,7 +38,7 @@ struct port {
 	uint16_t num;
 	int fd;
 	struct sluice_sock *sock;
-	uint64_t received, bad, foreign, reordered;
+	uint64_t received, bad, foreign, reordered, merged;
 	uint64_t count[MAX_FLOWS];
 	uint64_t next[MAX_FLOWS]; /* highest sequence number seen, plus 1 */
 };
@@ -48,7 +50,7 @@ struct receiver {
 	uint64_t count;
 	unsigned int seconds, idle_ms;
 	int cpu;
-	int peek, kernel, require, transparent;
+	int peek, kernel, require, transparent, gro;
 	uint8_t *buf; /* BATCH * PAYLOAD_MAX */
 };
 
@@ -80,24 +82,54 @@ static void account(struct port *p, const uint8_t *data, size_t len)
 		p->reordered++;
 }
 
+/* One record: a datagram, or several of gso_size bytes each but for the last. */
+static unsigned int account_all(struct port *p, const uint8_t *data, size_t len, size_t gso_size)
+{
+	unsigned int n = 0;
+
+	p->merged += gso_size > 0;
+	if (!gso_size)
+		gso_size = len;
+	do {
+		size_t part = len < gso_size ? len : gso_size;
+
+		account(p, data, part);
+		data += part;
+		len -= part;
+		n++;
+	} while (len);
+	return n;
+}
+
+static size_t gso_size_of(struct msghdr *m)
+{
+	int size = 0;
+
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h))
+		if (h->cmsg_level == IPPROTO_UDP && h->cmsg_type == UDP_GRO)
+			memcpy(&size, CMSG_DATA(h), sizeof(size));
+	return (size_t)size;
+}
+
 static int recv_peek(struct port *p)
 {
 	struct sluice_view views[BATCH];
-	int i, r, n = sluice_peek(p->sock, views, BATCH);
+	int i, r, n = sluice_peek(p->sock, views, BATCH), got = 0;
 
 	if (n <= 0)
 		return n;
 	for (i = 0; i < n; i++)
-		account(p, views[i].data, views[i].len);
+		got += (int)account_all(p, views[i].data, views[i].len, views[i].gso_size);
 	r = sluice_release(p->sock, (unsigned int)n);
-	return r ? r : n;
+	return r ? r : got;
 }
 
 static int recv_copy(struct receiver *rx, struct port *p)
 {
 	struct mmsghdr vec[BATCH];
 	struct iovec iov[BATCH];
-	int i, n;
+	_Alignas(struct cmsghdr) uint8_t control[BATCH][CMSG_SPACE(sizeof(int))];
+	int i, n, got = 0;
 
 	memset(vec, 0, sizeof(vec));
 	for (i = 0; i < BATCH; i++) {
@@ -105,6 +137,8 @@ static int recv_copy(struct receiver *rx, struct port *p)
 		iov[i].iov_len = PAYLOAD_MAX;
 		vec[i].msg_hdr.msg_iov = &iov[i];
 		vec[i].msg_hdr.msg_iovlen = 1;
+		vec[i].msg_hdr.msg_control = control[i];
+		vec[i].msg_hdr.msg_controllen = sizeof(control[i]);
 	}
 	if (rx->kernel) {
 		n = recvmmsg(p->fd, vec, BATCH, MSG_DONTWAIT, NULL);
@@ -113,8 +147,9 @@ static int recv_copy(struct receiver *rx, struct port *p)
 		n = sluice_recvmmsg(p->sock, vec, BATCH, MSG_DONTWAIT, NULL);
 	}
 	for (i = 0; i < n; i++)
-		account(p, iov[i].iov_base, vec[i].msg_len);
-	return n;
+		got += (int)account_all(p, iov[i].iov_base, vec[i].msg_len,
+					gso_size_of(&vec[i].msg_hdr));
+	return n > 0 ? got : n;
 }
 
 /* One batch from each port; how many datagrams. */
@@ -187,6 +222,8 @@ static void open_port(const struct receiver *rx, struct port *p)
 		err(1, "IP_TRANSPARENT");
 	if (bind(p->fd, v4 ? (void *)&s4 : (void *)&s6, v4 ? sizeof(s4) : sizeof(s6)))
 		err(1, "port %u", p->num);
+	if (rx->gro && setsockopt(p->fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)))
+		err(1, "UDP_GRO");
 	r = rx->kernel ? 0 : sluice_attach(&p->sock, p->fd, &opts);
 	if (r)
 		errx(1, "attach port %u: %s", p->num, strerror(-r));
@@ -220,10 +257,10 @@ static int print_port(const struct receiver *rx, const struct port *p, const cha
 		sluice_stats(p->sock, &st);
 	printf("{\"port\": %u, \"received\": %lu, \"lane\": %lu, \"kernel\": %lu, \"lane_drops\": "
 	       "%lu, \"bad\": %lu, \"foreign\": %lu, \"reordered\": %lu, \"lost\": %lu, "
-	       "\"reason\": \"%s\"}%s",
+	       "\"merged\": %lu, \"reason\": \"%s\"}%s",
 	       p->num, p->received, st.lane_datagrams,
 	       rx->kernel ? p->received : st.kernel_datagrams, st.lane_drops, p->bad, p->foreign,
-	       p->reordered, lost(p), rx->kernel ? "" : sluice_reason(p->sock), comma);
+	       p->reordered, lost(p), p->merged, rx->kernel ? "" : sluice_reason(p->sock), comma);
 	return p->bad || p->foreign;
 }
 
@@ -249,7 +286,7 @@ static void parse(struct receiver *rx, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "p:a:n:t:i:c:PkRT")) != -1) {
+	while ((c = getopt(argc, argv, "p:a:n:t:i:c:PkRTG")) != -1) {
 		switch (c) {
 		case 'p':
 			parse_ports(rx, optarg);
@@ -277,6 +314,9 @@ static void parse(struct receiver *rx, int argc, char **argv)
 			break;
 		case 'R':
 			rx->require = 1;
+			break;
+		case 'G':
+			rx->gro = 1;
 			break;
 		case 'T':
 			rx->transparent = 1;

@@ -49,7 +49,7 @@ struct rig_sock {
 	struct sluice_lane_head *head;
 	struct sluice_lane_ctl *ctl;
 	uint64_t pos;		/* of the next record to read */
-	uint64_t read;		/* records read */
+	uint64_t read;		/* datagrams read */
 	int wake[2];		/* [0]: the client's end */
 };
 
@@ -195,8 +195,9 @@ static inline const struct sluice_rec *rig_next(struct rig_sock *s)
 			continue;
 		}
 		RIG_CHECK(rec->kind == SLUICE_REC_DATA);
-		RIG_CHECK(rec->gso_size == 0 && rec->pad == 0);
-		s->read++;
+		RIG_CHECK(rec->pad == 0);
+		RIG_CHECK(rec->gso_size == 0 || (s->sk.gro && rec->len > rec->gso_size));
+		s->read += rec->gso_size ? (rec->len + rec->gso_size - 1u) / rec->gso_size : 1;
 		return rec;
 	}
 	return NULL;

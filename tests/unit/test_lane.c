@@ -47,6 +47,7 @@ static void bench_close(struct bench *b)
 static int put(struct bench *b, uint32_t len, uint32_t hash)
 {
 	struct pkt pkt = {
+		.gso_segs = 1,
 		.data = b->payload,
 		.tail = b->payload + len,
 		.hash = hash,
@@ -99,6 +100,7 @@ static void test_record(void **state)
 {
 	struct bench *b = bench_open(SIZE);
 	struct pkt pkt = {
+		.gso_segs = 1,
 		.data = b->payload,
 		.tail = b->payload + 100,
 		.hash = 0xabcdef01,
@@ -542,9 +544,9 @@ static void *produce(void *arg)
 
 		lane_lock(lane);
 		for (; batch && seq < RECORDS; batch--) {
-			struct pkt pkt = { .data = buf, .tail = buf + 8 + next_random(&x) % 1200,
-					  .version = 4,
-					   .hash = p->number + 1 };
+			struct pkt pkt = { .gso_segs = 1, .data = buf,
+					   .tail = buf + 8 + next_random(&x) % 1200,
+					   .version = 4, .hash = p->number + 1 };
 
 			memcpy(buf, &p->number, 4);
 			memcpy(buf + 4, &seq, 4);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "engine/addr.h"
 #include "rig.h"
 
 #define PORT4 5000
@@ -165,11 +166,20 @@ static void test_many_flows(void **state)
 	rig_close(t.rig);
 }
 
-/* Every reason once; DESC needs a broken descriptor and is in test_napi.c. */
+/*
+ * Every reason once; but for DESC, which needs a broken descriptor (test_napi.c), SNAPLEN, which
+ * needs a source that has only a part of the packet (test_mem.c), and those of test_netif.c
+ * and test_backlog.c.
+ */
 static void test_every_drop(void **state)
 {
 	static const enum sluice_drop other[] = { SLUICE_DROP_DESC, SLUICE_DROP_LANE_FULL,
-						  SLUICE_DROP_CLIENT_GONE };
+						  SLUICE_DROP_CLIENT_GONE, SLUICE_DROP_HOOK,
+						  SLUICE_DROP_ROUNDS, SLUICE_DROP_BACKLOG,
+						  SLUICE_DROP_FLOW_LIMIT, SLUICE_DROP_SNAPLEN };
+	const struct sluice_addr home[] = { { { 0, 0, htonl(0xffff), htonl(0xc0000203) } },
+					    { { 0, 0, htonl(0xffff), htonl(0xc0000202) } } };
+	const struct addr_list local = { .nr = 2, .addr = home };
 	struct rig *rig = rig_open(1);
 	struct ends e = ends_of("192.0.2.1", 1000, "192.0.2.2", PORT4);
 	const struct frame good = frame_udp(&e, "x", 1);
@@ -197,6 +207,11 @@ static void test_every_drop(void **state)
 	EXPECT(UDP_SHORT, put16(f.b + f.l4 + 4, 7));
 	EXPECT(UDP_LEN, put16(f.b + f.l4 + 4, 10));
 	EXPECT(UDP_CSUM, f.b[f.l4 + 8]++);
+	rig->engine->local = &local;
+	EXPECT(NOT_LOCAL, f.b[f.l3 + 19] = 4; frame_ip_csum(&f));
+	EXPECT(NOT_LOCAL, f.b[f.l3 + 9] = 6; f.b[f.l3 + 19] = 4; frame_ip_csum(&f));
+	EXPECT(IP_PROTO, f.b[f.l3 + 9] = 6; frame_ip_csum(&f));
+	rig->engine->local = NULL;
 	EXPECT(NO_SOCKET, put16(f.b + f.l4 + 2, 1); frame_udp_csum(&f));
 #undef EXPECT
 	while (rig_drops(rig, SLUICE_DROP_LANE_FULL) == 0) {

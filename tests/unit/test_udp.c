@@ -537,6 +537,32 @@ static void test_table_replaced(void **state)
 }
 
 /* A table with two groups and sockets of none between their members. */
+/* A socket of all ports takes what no port's own entries are asked for. */
+static void test_table_rest(void **state)
+{
+	struct pkt pkt = pkt_of("192.0.2.1", 1000, "192.0.2.2", DEV_A);
+	struct udp_entry any = { .key.ipv6 = true }, exact;
+	struct udp_table *table = calloc(1, sizeof(*table));
+	struct sock sock[2] = { 0 };
+
+	(void)state;
+	any.sk = &sock[0];
+	exact = (struct udp_entry){ .key = key_of(false, "192.0.2.7", NULL, 0), .sk = &sock[1] };
+	assert_null(udp_lookup(table, &pkt));
+	assert_int_equal(udp_table_set_rest(table, &any, 1), 0);
+	assert_ptr_equal(udp_lookup(table, &pkt), &sock[0]);
+	assert_int_equal(udp_table_set(table, ntohs(pkt.dport), &exact, 1), 0);
+	assert_null(udp_lookup(table, &pkt));
+	pkt.dport ^= htons(1);
+	assert_ptr_equal(udp_lookup(table, &pkt), &sock[0]);
+	assert_int_equal(udp_table_set_rest(table, NULL, 0), 0);
+	assert_null(udp_lookup(table, &pkt));
+	udp_table_set_rest(table, &any, 1);
+	udp_table_destroy(table);
+	assert_null(udp_lookup(table, &pkt));
+	free(table);
+}
+
 static void open_groups(struct lookup *l)
 {
 	lookup_open(l);
@@ -617,6 +643,7 @@ int main(void)
 		cmocka_unit_test(test_lookup_ipv6),
 		cmocka_unit_test(test_lookup_first_of_equals),
 		cmocka_unit_test(test_table_replaced),
+		cmocka_unit_test(test_table_rest),
 		cmocka_unit_test(test_group_distribution),
 		cmocka_unit_test(test_group_stability),
 	};

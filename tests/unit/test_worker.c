@@ -13,6 +13,7 @@
 #include <urcu-qsbr.h>
 
 #include "rig.h"
+#include "shared.h"
 
 #define PORT 5000
 
@@ -105,6 +106,111 @@ static void test_fair(void **state)
 	rig_close(rig);
 }
 
+/* So many frames that say where they came from. */
+static void push_from(struct rig *rig, unsigned int source, unsigned int n)
+{
+	struct frame f = frame_seq(PORT, source);
+
+	while (n--)
+		rig_push(rig, source, &f);
+}
+
+/* The next n datagrams are all of this source. */
+static void expect_from(struct rig_sock *s, uint32_t source, unsigned int n)
+{
+	while (n--) {
+		const struct sluice_rec *rec = rig_next(s);
+		uint32_t from;
+
+		assert_non_null(rec);
+		memcpy(&from, rec + 1, sizeof(from));
+		assert_int_equal(from, source);
+	}
+}
+
+/* Linux's net_rx_action: left over, then new, then again. */
+static void test_poll_order(void **state)
+{
+	struct rig *rig = rig_open(5);
+	struct rig_sock *s = rig_sock_any(rig, PORT, false);
+
+	(void)state;
+	rig->worker.time_limit_ns = 60000000000ull;
+	push_from(rig, 0, 200);
+	push_from(rig, 1, 10);
+	push_from(rig, 2, 64);
+	push_from(rig, 3, 130);
+	/* 64, 10, 64, 64: all have had a turn; 64 more, and 34 to go: 64 of 3 use it up. */
+	assert_true(worker_round(&rig->worker));
+	assert_int_equal(rig->worker.stat.time_squeeze, 1);
+	assert_int_equal(rig->worker.stat.processed, 64 + 10 + 64 + 64 + 64 + 64);
+	expect_from(s, 0, 64);
+	expect_from(s, 1, 10);
+	expect_from(s, 2, 64);
+	expect_from(s, 3, 64);
+	expect_from(s, 0, 64);
+	expect_from(s, 3, 64);
+	/* 0 and 3 are to be polled again; 1 and 4 come before them. */
+	push_from(rig, 1, 3);
+	push_from(rig, 4, 70);
+	assert_false(worker_round(&rig->worker));
+	expect_from(s, 1, 3);
+	expect_from(s, 4, 64);
+	expect_from(s, 0, 64);
+	expect_from(s, 3, 2);
+	expect_from(s, 4, 6);
+	expect_from(s, 0, 8);
+	assert_int_equal(rig->worker.stat.time_squeeze, 1);
+	assert_null(rig_next(s));
+	rig_close(rig);
+}
+
+/* What a round has not come to is first in the next one. */
+static void test_left_over_first(void **state)
+{
+	struct rig *rig = rig_open(3);
+	struct rig_sock *s = rig_sock_any(rig, PORT, false);
+
+	(void)state;
+	rig->worker.time_limit_ns = 60000000000ull;
+	rig->worker.budget = 64;
+	for (unsigned int i = 0; i < 3; i++)
+		push_from(rig, i, 100);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_true(worker_round(&rig->worker));
+		expect_from(s, i, 64);
+	}
+	assert_int_equal(rig->worker.stat.time_squeeze, 3);
+	assert_false(worker_round(&rig->worker) && worker_round(&rig->worker) &&
+		     worker_round(&rig->worker));
+	for (uint32_t i = 0; i < 3; i++)
+		expect_from(s, i, 36);
+	rig_close(rig);
+}
+
+/* Past the limit, each poll is the last of its round. */
+static void test_time_limit(void **state)
+{
+	struct rig *rig = rig_open(2);
+	struct rig_sock *s = rig_sock_any(rig, PORT, false);
+
+	(void)state;
+	rig->worker.time_limit_ns = 0;
+	push_from(rig, 0, 70);
+	push_from(rig, 1, 70);
+	for (int round = 1; round <= 3; round++) {
+		assert_true(worker_round(&rig->worker));
+		assert_int_equal(rig->worker.stat.time_squeeze, round);
+	}
+	assert_false(worker_round(&rig->worker));
+	assert_int_equal(rig->worker.stat.time_squeeze, 3);
+	expect_from(s, 0, 64);
+	expect_from(s, 1, 64);
+	expect_from(s, 0, 6);
+	expect_from(s, 1, 6);
+	rig_close(rig);
+}
+
 static void test_counters(void **state)
 {
 	struct rig *rig = rig_open(2);
@@ -189,83 +295,12 @@ static void test_nothing_kept_when_idle(void **state)
 	rig_close(rig);
 }
 
-/* With a thread: a memory source that a second thread may push into. */
-
-struct shared_source {
-	struct source src;
-	struct mem_source mem;
-	pthread_mutex_t lock;
-};
-
-static unsigned int shared_peek(struct source *src, struct rx_desc *desc, unsigned int n)
-{
-	struct shared_source *s = (void *)src;
-	uint64_t count;
-
-	pthread_mutex_lock(&s->lock);
-	n = s->mem.src.ops->peek(&s->mem.src, desc, n);
-	if (s->mem.head == s->mem.tail && read(src->fd, &count, sizeof(count)) < 0)
-		assert_int_equal(errno, EAGAIN);
-	pthread_mutex_unlock(&s->lock);
-	return n;
-}
-
-static void shared_recycle(struct source *src, const uint64_t *frame, unsigned int n)
-{
-	struct shared_source *s = (void *)src;
-
-	pthread_mutex_lock(&s->lock);
-	s->mem.src.ops->recycle(&s->mem.src, frame, n);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static bool shared_pending(const struct source *src)
-{
-	struct shared_source *s = (void *)(uintptr_t)src;
-	bool pending;
-
-	pthread_mutex_lock(&s->lock);
-	pending = s->mem.head != s->mem.tail;
-	pthread_mutex_unlock(&s->lock);
-	return pending;
-}
-
-static int shared_push(struct shared_source *s, const struct frame *f)
-{
-	uint64_t one = 1;
-	int err;
-
-	pthread_mutex_lock(&s->lock);
-	err = mem_source_push(&s->mem, f->b, f->len, NULL);
-	assert_int_equal(write(s->src.fd, &one, sizeof(one)), sizeof(one));
-	pthread_mutex_unlock(&s->lock);
-	return err;
-}
-
-static const struct source_ops shared_ops = {
-	.peek = shared_peek,
-	.recycle = shared_recycle,
-	.pending = shared_pending,
-};
-
 struct threaded {
 	struct engine *engine;
 	struct worker worker;
 	struct shared_source source;
 	struct rig_sock sock;
 };
-
-/* The first CPU that this process may use. */
-static unsigned int some_cpu(void)
-{
-	cpu_set_t set;
-	unsigned int cpu = 0;
-
-	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
-	while (!CPU_ISSET(cpu, &set))
-		cpu++;
-	return cpu;
-}
 
 static struct threaded *threaded_open(void)
 {
@@ -276,10 +311,7 @@ static struct threaded *threaded_open(void)
 	t->engine->broken_fd = -1;
 	rig_sock_open(&t->sock, &t->engine->rfs, SLUICE_LANE_DEFAULT, 1);
 	assert_int_equal(udp_table_set(&t->engine->udp, PORT, &entry, 1), 0);
-	assert_int_equal(mem_source_init(&t->source.mem, RIG_FRAMES), 0);
-	pthread_mutex_init(&t->source.lock, NULL);
-	t->source.src = (struct source){ .ops = &shared_ops,
-					.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+	shared_open(&t->source);
 	assert_int_equal(worker_init(&t->worker, t->engine, 0, some_cpu(), 1), 0);
 	assert_int_equal(worker_add_napi(&t->worker, &t->source.src, 0), 0);
 	return t;
@@ -298,8 +330,7 @@ static void threaded_close(struct threaded *t)
 	worker_destroy(&t->worker);
 	udp_table_destroy(&t->engine->udp);
 	rig_sock_close(&t->sock);
-	mem_source_destroy(&t->source.mem);
-	close(t->source.src.fd);
+	shared_close(&t->source);
 	free(t->engine);
 	free(t);
 }
@@ -532,6 +563,9 @@ int main(void)
 		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_fair),
+		cmocka_unit_test(test_poll_order),
+		cmocka_unit_test(test_left_over_first),
+		cmocka_unit_test(test_time_limit),
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_no_more_instances),
 		cmocka_unit_test(test_hold_all),

@@ -14,5 +14,8 @@ extern const struct command cmd_rule;
 extern const struct command cmd_rps;
 extern const struct command cmd_worker;
 extern const struct command cmd_explain;
+extern const struct command cmd_softnet;
+extern const struct command cmd_dump;
+extern const struct command cmd_replay;
 
 #endif

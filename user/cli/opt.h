@@ -25,7 +25,7 @@ struct opt {
 	const char *help;
 };
 
-#define OPT_WORDS 24
+#define OPT_WORDS 32
 
 /* What is no option on a command line, in its order. */
 struct opt_words {

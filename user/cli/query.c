@@ -17,6 +17,7 @@
 #include "cli/query.h"
 
 #define QUERY_ID 1
+#define QUERY_FDS 3
 #define QUERY_TIMEOUT_S 5
 /* A table of 2 GB, or a worker that is busy, may take some seconds. */
 #define CHANGE_TIMEOUT_S 60
@@ -96,11 +97,23 @@ static int connect_daemon(const char *dev)
 	return fd;
 }
 
-/* Receives one message and at most one descriptor (-1: none). 0 or -errno. */
-static int receive(int sock, struct sluice_ctl_msg *msg, int *fd)
+static unsigned int take_fds(struct msghdr *mh, int *fds)
+{
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(mh);
+	unsigned int n;
+
+	if (!cmsg || cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+		return 0;
+	n = (unsigned int)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	memcpy(fds, CMSG_DATA(cmsg), n * sizeof(int));
+	return n;
+}
+
+/* Receives one message and its descriptors: *nfds, also when it fails. 0 or -errno. */
+static int receive(int sock, struct sluice_ctl_msg *msg, int fds[QUERY_FDS], unsigned int *nfds)
 {
 	union {
-		char buf[CMSG_SPACE(sizeof(int))];
+		char buf[CMSG_SPACE(QUERY_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { .iov_base = msg, .iov_len = sizeof(*msg) };
@@ -110,25 +123,17 @@ static int receive(int sock, struct sluice_ctl_msg *msg, int *fd)
 		.msg_control = control.buf,
 		.msg_controllen = sizeof(control.buf),
 	};
-	struct cmsghdr *cmsg;
 	ssize_t n;
 
-	*fd = -1;
+	*nfds = 0;
 	n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return -errno;
-	cmsg = CMSG_FIRSTHDR(&mh);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
-	    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(int));
+	*nfds = take_fds(&mh, fds);
 	if (n == 0)
 		return -ECONNRESET;
-	if (n != (ssize_t)sizeof(*msg) || msg->magic != SLUICE_CTL_MAGIC ||
-	    msg->version != SLUICE_CTL_VERSION || msg->id != QUERY_ID ||
-	    (msg->type == SLUICE_CTL_ANSWER) != (*fd >= 0))
-		return -EPROTO;
-	return msg->type == SLUICE_CTL_ANSWER || msg->type == SLUICE_CTL_DONE ||
-	       msg->type == SLUICE_CTL_REFUSED ? 0 : -EPROTO;
+	return n != (ssize_t)sizeof(*msg) || msg->magic != SLUICE_CTL_MAGIC ||
+	       msg->version != SLUICE_CTL_VERSION || msg->id != QUERY_ID ? -EPROTO : 0;
 }
 
 static int parse_document(int fd, struct json_object **doc)
@@ -192,6 +197,29 @@ int open_daemon(const char *command, const char *dev)
 	return sock < 0 ? explain(command, dev, sock) : sock;
 }
 
+int ask_for_fds(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
+		enum sluice_ctl_type want, int *fds, unsigned int nfds)
+{
+	int got[QUERY_FDS], err;
+	unsigned int n = 0;
+
+	msg->magic = SLUICE_CTL_MAGIC;
+	msg->version = SLUICE_CTL_VERSION;
+	msg->id = QUERY_ID;
+	err = send(sock, msg, sizeof(*msg), MSG_NOSIGNAL) < 0 ? -errno :
+								receive(sock, msg, got, &n);
+	if (!err && msg->type == want && n == nfds) {
+		memcpy(fds, got, n * sizeof(int));
+		return 0;
+	}
+	while (n)
+		close(got[--n]);
+	if (err || msg->type != SLUICE_CTL_REFUSED)
+		return explain(command, dev, err ? err : -EPROTO);
+	out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT, msg->u.refused.text);
+	return -1;
+}
+
 int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
 	       struct json_object **doc)
 {
@@ -200,21 +228,12 @@ int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl
 
 	if (!doc)
 		setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &change, sizeof(change));
-	msg->magic = SLUICE_CTL_MAGIC;
-	msg->version = SLUICE_CTL_VERSION;
-	msg->id = QUERY_ID;
-	err = send(sock, msg, sizeof(*msg), MSG_NOSIGNAL) < 0 ? -errno : receive(sock, msg, &fd);
-	if (!err && msg->type == SLUICE_CTL_REFUSED) {
-		out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT,
-			  msg->u.refused.text);
-		return -1;
-	}
-	if (!err && (msg->type == SLUICE_CTL_ANSWER) != !!doc)
-		err = -EPROTO;
-	if (!err && doc)
-		err = parse_document(fd, doc);
-	if (fd >= 0)
-		close(fd);
+	err = ask_for_fds(command, dev, sock, msg, doc ? SLUICE_CTL_ANSWER : SLUICE_CTL_DONE, &fd,
+			  doc ? 1 : 0);
+	if (err || !doc)
+		return err;
+	err = parse_document(fd, doc);
+	close(fd);
 	return err ? explain(command, dev, err) : 0;
 }
 

@@ -35,4 +35,11 @@ int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl
 int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
 		   struct json_object **doc);
 
+/*
+ * One request over it whose answer, of the type wanted, comes with nfds descriptors. 0, and msg is
+ * the answer; -1: has told the user.
+ */
+int ask_for_fds(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
+		enum sluice_ctl_type want, int *fds, unsigned int nfds);
+
 #endif

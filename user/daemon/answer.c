@@ -17,7 +17,9 @@
 #include "daemon/json.h"
 #include "daemon/rules.h"
 #include "daemon/settings.h"
+#include "daemon/taps.h"
 #include "daemon/workers.h"
+#include "engine/backlog.h"
 #include "engine/stat.h"
 
 static const char *const drop_names[] = {
@@ -93,7 +95,27 @@ static json_object *stat_queues(const struct device *dev)
 	return list;
 }
 
-static json_object *stat_workers(const struct device *dev)
+/* What others have handed to this worker. */
+static json_object *stat_backlog(const struct backlog *b, struct books *books)
+{
+	json_object *o = json_object_new_object();
+	uint64_t drops = 0;
+
+	for (int d = 0; d < SLUICE_DROPS; d++)
+		drops += stat_read(&b->napi.stat.drop[d]);
+	put_u64(o, "queued", __atomic_load_n(&b->queued, __ATOMIC_RELAXED));
+	put_u64(o, "processing", __atomic_load_n(&b->processing, __ATOMIC_RELAXED));
+	put_u64(o, "received", stat_read(&b->napi.stat.received));
+	put_u64(o, "delivered", stat_read(&b->napi.stat.delivered));
+	put_u64(o, "drops", drops);
+	put_u64(o, "refused", stat_read(&b->dropped));
+	put_u64(o, "flow_limited", stat_read(&b->flow_limited));
+	books->delivered += stat_read(&b->napi.stat.delivered);
+	books->dropped += drops;
+	return o;
+}
+
+static json_object *stat_workers(const struct device *dev, struct books *books)
 {
 	json_object *list = json_object_new_array();
 	uint32_t w;
@@ -109,6 +131,8 @@ static json_object *stat_workers(const struct device *dev)
 		put_u64(o, "time_squeeze", stat_read(&worker->stat.time_squeeze));
 		put_u64(o, "rounds", stat_read(&worker->stat.rounds));
 		put_u64(o, "sleeps", stat_read(&worker->stat.sleeps));
+		put_u64(o, "received_rps", stat_read(&worker->stat.received_rps));
+		json_object_object_add(o, "backlog", stat_backlog(worker->backlog, books));
 		json_object_array_add(list, o);
 	}
 	return list;
@@ -161,6 +185,7 @@ static void put_napi(json_object *o, const struct napi_stat *stat, const struct 
 	put_u64(o, "received", received);
 	put_u64(o, "bytes", stat_read(&stat->bytes));
 	put_u64(o, "delivered", delivered);
+	put_u64(o, "handed", stat_read(&stat->handed));
 	put_u64(o, "no_meta", stat_read(&stat->no_meta));
 	put_u64(o, "csum_partial", stat_read(&stat->csum_partial));
 	json_object_object_add(o, "drops", napi_drops(stat, books));
@@ -174,14 +199,17 @@ static json_object *stat_napi_one(const struct device *dev, uint32_t position, u
 {
 	const struct napi *napi = &dev->worker[w].napi[position];
 	json_object *o = json_object_new_object();
+	const struct xsk *xsk = device_xsk(dev, position, w);
 	struct xsk_loss loss = { 0 };
 	uint32_t enqueued = __atomic_load_n(&dev->steer.flow_tail[napi->target], __ATOMIC_RELAXED);
 
-	xsk_loss(device_xsk(dev, position, w), &loss);
+	xsk_loss(xsk, &loss);
 	put_u64(o, "queue", napi->queue);
 	put_u64(o, "worker", w);
 	put_u64(o, "cpu", dev->worker[w].cpu);
 	put_u64(o, "enqueued", enqueued);
+	put_u64(o, "flow_limited", steer_flow_limited(&dev->steer, napi->target));
+	put_u64(o, "waiting", xsk_rx_produced(xsk) - xsk_rx_consumed(xsk));
 	put_napi(o, &napi->stat, &loss, books);
 	return o;
 }
@@ -260,8 +288,9 @@ static json_object *answer_stat(struct control *c)
 	json_object_object_add(o, "cpus", stat_cpus(dev, &books));
 	json_object_object_add(o, "xdp", stat_xdp(dev, &books));
 	json_object_object_add(o, "queues", stat_queues(dev));
-	json_object_object_add(o, "workers", stat_workers(dev));
+	json_object_object_add(o, "workers", stat_workers(dev, &books));
 	json_object_object_add(o, "clients", json_object_new_uint64(c->nr_clients));
+	json_object_object_add(o, "taps", taps_answer(c));
 	json_object_object_add(o, "books", stat_books(&books));
 	return o;
 }

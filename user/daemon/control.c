@@ -14,6 +14,7 @@
 #include "daemon/bypass.h"
 #include "daemon/device_worker.h"
 #include "daemon/settings.h"
+#include "daemon/taps.h"
 #include "daemon/workers.h"
 
 /* Requests of one client in a row, so that a busy one does not keep out the others. */
@@ -192,6 +193,10 @@ static int serve_attach(struct control *c, struct client *client,
 	int err, wake_client = -1;
 
 	err = check_facts(c, client, &request->facts, &why);
+	if (!err && client->tap) {
+		err = EBUSY;
+		why = "this connection has a tap: use one of its own";
+	}
 	if (err)
 		return refuse(client, msg, err, "%s", why);
 	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX ||
@@ -199,10 +204,14 @@ static int serve_attach(struct control *c, struct client *client,
 		return refuse(client, msg, EINVAL,
 			      "lane of %u bytes: a power of two from %u to %u is needed", ring_bytes,
 			      SLUICE_LANE_MIN, SLUICE_LANE_MAX);
+	if (msg->u.attach.flags & ~SLUICE_ATTACH_GRO)
+		return refuse(client, msg, EINVAL, "flags that this daemon does not know: 0x%x",
+			      msg->u.attach.flags);
 	err = attached_new(c, client, &request->facts, ring_bytes, &a, &wake_client);
 	if (err)
 		return refuse(client, msg, -err, "no memory for another lane: this program's lanes "
 			      "may hold %llu MiB", LANEMEM_MAX >> 20);
+	a->sk.gro = msg->u.attach.flags & SLUICE_ATTACH_GRO;
 	err = ports_attach(c->ports, a);
 	if (err) {
 		err = refuse(client, msg, -a->error, "%s", a->why);
@@ -338,6 +347,20 @@ static int serve_change(struct control *c, struct client *client,
 	return 0;
 }
 
+static int serve_tap(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
+{
+	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_TAPPED);
+	int fds[2] = { client->mem.data_ro_fd, client->mem.ctl_fd }, err;
+	char why[SLUICE_CTL_TEXT] = "";
+
+	if (client->uid)
+		return refuse(client, request, EPERM, "only root may look at packets: use sudo");
+	err = taps_open(c, client, request, &msg, why, sizeof(why));
+	if (err)
+		return refuse(client, request, -err, "%s", why[0] ? why : strerror(-err));
+	return porter_reply(client->fd, &msg, fds, 2);
+}
+
 static int serve(struct control *c, struct client *client, const struct porter_request *request)
 {
 	switch (request->msg.type) {
@@ -352,6 +375,8 @@ static int serve(struct control *c, struct client *client, const struct porter_r
 	case SLUICE_CTL_RPS:
 	case SLUICE_CTL_WORKER:
 		return serve_change(c, client, &request->msg);
+	case SLUICE_CTL_TAP:
+		return serve_tap(c, client, &request->msg);
 	default:
 		return -EPROTO;
 	}
@@ -369,6 +394,7 @@ static void client_drop(struct control *c, struct client *client)
 		c->change.client = NULL;
 	while (client->first)
 		attached_remove(c, client, client->first);
+	taps_close(c, client);
 	lanemem_destroy(&client->mem);
 	close(client->fd);
 	free(client);
@@ -469,7 +495,7 @@ void control_drop_broken(struct control *c)
 	if (read(c->dev->engine->broken_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return;
 	for (struct client *client = c->first; client; client = next) {
-		bool broken = false;
+		bool broken = taps_broken(client);
 
 		next = client->next;
 		for (struct attached *a = client->first; a; a = a->next) {

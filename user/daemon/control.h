@@ -24,12 +24,15 @@
 #include "daemon/rules.h"
 #include "sluice/control.h"
 
+struct tap_ring;
+
 struct client {
 	int fd;		/* its handler (porter.h) */
 	pid_t pid;
 	uid_t uid;
 	struct lanemem mem;
 	struct attached *first;
+	struct tap_ring *tap;	/* NULL: it has none */
 	struct client *next;
 };
 

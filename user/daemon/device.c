@@ -11,6 +11,7 @@
 
 #include "daemon/device_queue.h"
 #include "daemon/device_steer.h"
+#include "engine/backlog.h"
 
 static int device_load(struct device *dev, bool generic, char *why, size_t len)
 {
@@ -63,6 +64,7 @@ static void device_fill_engine(struct device *dev)
 
 	engine->ifindex = dev->info.ifindex;
 	engine->csum = dev->info.veth ? CSUM_PARTIAL_OK : CSUM_VERIFY;
+	engine->gro_max_size = GRO_MAX_SIZE;
 	engine->vlan_dev = dev->steer.vlan_dev;
 	engine->flow_head = dev->steer.flow_head;
 	engine->heartbeat = dev->steer.heartbeat;
@@ -150,11 +152,28 @@ static int device_setup(struct device *dev, bool generic, char *why, size_t len)
 	return err;
 }
 
+/* All, before the first one goes: they may have handed packets to each other. */
+static void device_stop_workers(struct device *dev)
+{
+	struct worker *stopped[SLUICE_MAX_WORKERS];
+	unsigned int n = 0;
+	uint32_t w;
+
+	device_for_each_worker(dev, w) {
+		if (!dev->worker[w].backlog)
+			continue;
+		worker_stop(&dev->worker[w]);
+		stopped[n++] = &dev->worker[w];
+	}
+	backlog_settle(stopped, n);
+}
+
 static void device_teardown(struct device *dev)
 {
 	uint32_t w;
 
 	steer_detach(&dev->steer);
+	device_stop_workers(dev);
 	device_for_each_worker(dev, w)
 		worker_destroy(&dev->worker[w]);
 	device_for_each_worker(dev, w) {

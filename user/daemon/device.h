@@ -20,6 +20,7 @@
 #include "daemon/config.h"
 #include "daemon/rfs_kernel.h"
 #include "engine/engine.h"
+#include "engine/gro.h"
 #include "engine/steer.h"
 #include "engine/umem.h"
 #include "engine/worker.h"

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 
 #include "daemon/device.h"
+#include "engine/backlog.h"
 
 static bool stays(const struct device *dev, uint32_t w)
 {
@@ -128,12 +129,14 @@ int device_flow_limit(struct device *dev, uint32_t w)
 {
 	const struct config *config = dev->config;
 	bool on = false;
+	int err;
 
 	if (!dev->steer.config.flow_limit_len)
 		return 0;
 	for (uint32_t i = 0; i < config->nr_flow_limit; i++)
 		on |= dev->worker[w].cpu == config->flow_limit[i];
-	return steer_set_flow_limit(&dev->steer, w, on);
+	err = steer_set_flow_limit(&dev->steer, w, on);
+	return err ? err : backlog_set_limit(&dev->worker[w], on ? config->flow_limit_len : 0);
 }
 
 int device_steer_init(struct device *dev)

@@ -12,6 +12,7 @@
 #include "daemon/device.h"
 #include "daemon/device_queue.h"
 #include "daemon/device_steer.h"
+#include "engine/backlog.h"
 
 /*
  * How long a worker may take to catch up. Most do within two grace periods; too low, and others are
@@ -298,13 +299,24 @@ static void leave_look(struct device *dev)
 		leave_settle(dev, tail);
 }
 
-/* False: it does not get to run. */
+/* Packets that it has handed to other workers come home first: while it runs, it takes them. */
+static bool is_away(const struct device *dev)
+{
+	const struct worker *worker = &dev->worker[dev->leave.worker];
+	uint32_t away = 0;
+
+	for (uint32_t i = 0; i < dev->nr_queues; i++)
+		away |= __atomic_load_n(&worker->napi[i].nr_away, __ATOMIC_RELAXED);
+	return away;
+}
+
+/* False: it, or a worker that has packets of it, does not get to run. */
 static bool leave_drain(const struct device *dev)
 {
 	const struct timespec step = { .tv_nsec = THREAD_STEP_NS };
 	uint64_t end = now_ns() + THREAD_LIMIT_NS;
 
-	while (!rings_empty(dev)) {
+	while (!rings_empty(dev) || is_away(dev)) {
 		if (now_ns() >= end)
 			return false;
 		nanosleep(&step, NULL);
@@ -324,6 +336,11 @@ static void leave_books(struct device *dev)
 	gone->worker.time_squeeze += worker->stat.time_squeeze;
 	gone->worker.rounds += worker->stat.rounds;
 	gone->worker.sleeps += worker->stat.sleeps;
+	gone->worker.received_rps += worker->stat.received_rps;
+	/* What it was handed counts as received where it came from. */
+	gone->napi.delivered += worker->backlog->napi.stat.delivered;
+	for (int d = 0; d < SLUICE_DROPS; d++)
+		gone->napi.drop[d] += worker->backlog->napi.stat.drop[d];
 	for (uint32_t i = 0; i < dev->nr_queues; i++) {
 		const struct napi_stat *stat = &worker->napi[i].stat;
 		struct xsk_loss loss = { 0 };
@@ -334,6 +351,7 @@ static void leave_books(struct device *dev)
 		gone->napi.received += stat->received;
 		gone->napi.bytes += stat->bytes;
 		gone->napi.delivered += stat->delivered;
+		gone->napi.handed += stat->handed;
 		gone->napi.no_meta += stat->no_meta;
 		gone->napi.csum_partial += stat->csum_partial;
 		for (int d = 0; d < SLUICE_DROPS; d++)
@@ -345,10 +363,12 @@ static void leave_books(struct device *dev)
 static void leave_end(struct device *dev)
 {
 	struct worker *worker = leaver(dev);
+	uint64_t bit = 1ull << dev->leave.worker;
 
 	for (uint32_t i = 0; i < dev->nr_queues; i++)
 		steer_clear_target(&dev->steer, dev->queue[i], dev->leave.worker);
 	worker_stop(worker);
+	backlog_migrate(worker, &dev->worker[__builtin_ctzll(dev->workers & ~bit)]);
 	for (uint32_t i = 0; i < dev->nr_queues; i++)
 		napi_settle(&worker->napi[i], tail_of(dev, i));
 	__atomic_store_n(&dev->engine->heartbeat[dev->leave.worker].ns, 0, __ATOMIC_RELAXED);

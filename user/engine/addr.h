@@ -35,4 +35,17 @@ static inline bool addr_is_loopback(const struct sluice_addr *a)
 	return !a->w[0] && !a->w[1] && !a->w[2] && a->w[3] == htonl(1);
 }
 
+struct addr_list {
+	unsigned int nr;
+	const struct sluice_addr *addr;
+};
+
+static inline bool addr_listed(const struct addr_list *list, const struct sluice_addr *addr)
+{
+	for (unsigned int i = 0; i < list->nr; i++)
+		if (addr_equal(&list->addr[i], addr))
+			return true;
+	return false;
+}
+
 #endif

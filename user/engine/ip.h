@@ -4,9 +4,10 @@
  * and IPv6 (ip6.c; Linux: ip6_rcv_core, ip6_input).
  *
  * Headers are validated and trailing padding is cut off. That the destination
- * is this host's was decided by the XDP program. Packets with options or
- * extension headers, and fragments, are the kernel's: they do not come here
- * through the XDP program, and are dropped with their own reason if they do.
+ * is this host's was decided by the XDP program; without one, engine->local
+ * says. Packets with options or extension headers, and fragments, are the
+ * kernel's: they do not come here through the XDP program, and are dropped with
+ * their own reason if they do.
  */
 #ifndef SLUICE_ENGINE_IP_H
 #define SLUICE_ENGINE_IP_H

@@ -3,10 +3,13 @@
 #include <netinet/ip.h>
 #include <string.h>
 
+#include "engine/addr.h"
 #include "engine/csum.h"
+#include "engine/engine.h"
 #include "engine/ip.h"
 #include "engine/napi.h"
 #include "engine/udp.h"
+#include "engine/worker.h"
 
 /* RFC 1122 3.2.1: what must be silently discarded. SLUICE_DROPS: nothing is wrong. */
 static enum sluice_drop ip4_check(const struct pkt *pkt, const struct iphdr *ip)
@@ -44,8 +47,10 @@ void ip4_rcv(struct worker *worker, struct pkt *pkt)
 		pkt_drop(pkt, reason);
 		return;
 	}
-	pkt_trim(pkt, ntohs(ip.tot_len));
-	pkt_pull(pkt, sizeof(ip));
+	if (!pkt_trim(pkt, ntohs(ip.tot_len)) || !pkt_pull(pkt, sizeof(ip))) {
+		pkt_drop(pkt, SLUICE_DROP_IP_TRUNCATED);
+		return;
+	}
 	pkt->version = 4;
 	pkt->tos = ip.tos;
 	pkt->ttl = ip.ttl;
@@ -57,7 +62,11 @@ void ip4_rcv(struct worker *worker, struct pkt *pkt)
 
 void ip_deliver(struct worker *worker, struct pkt *pkt)
 {
-	if (pkt->l4_proto == IPPROTO_UDP)
+	const struct addr_list *local = worker->engine->local;
+
+	if (local && !addr_listed(local, &pkt->daddr))
+		pkt_drop(pkt, SLUICE_DROP_NOT_LOCAL);
+	else if (pkt->l4_proto == IPPROTO_UDP)
 		udp_rcv(worker, pkt);
 	else
 		pkt_drop(pkt, SLUICE_DROP_IP_PROTO);

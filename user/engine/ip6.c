@@ -29,8 +29,7 @@ void ip6_rcv(struct worker *worker, struct pkt *pkt)
 		pkt_drop(pkt, SLUICE_DROP_IP_HEADER);
 		return;
 	}
-	pkt_pull(pkt, sizeof(ip));
-	if (!pkt_trim(pkt, ntohs(ip.ip6_plen))) {
+	if (!pkt_pull(pkt, sizeof(ip)) || !pkt_trim(pkt, ntohs(ip.ip6_plen))) {
 		pkt_drop(pkt, SLUICE_DROP_IP_TRUNCATED);
 		return;
 	}

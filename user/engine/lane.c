@@ -98,7 +98,7 @@ static void lane_write(struct sluice_rec *rec, const struct pkt *pkt, uint64_t t
 
 	rec->len = len;
 	rec->kind = SLUICE_REC_DATA;
-	rec->gso_size = 0;
+	rec->gso_size = pkt->gso_size;
 	rec->hash = pkt->hash;
 	rec->ifindex = pkt->ifindex;
 	rec->tstamp = tstamp;
@@ -117,30 +117,51 @@ static void lane_write(struct sluice_rec *rec, const struct pkt *pkt, uint64_t t
 		memcpy(rec->saddr, &pkt->saddr, sizeof(pkt->saddr));
 		memcpy(rec->daddr, &pkt->daddr, sizeof(pkt->daddr));
 	}
-	memcpy(rec + 1, pkt->data, len);
+	pkt_copy(pkt, (uint8_t *)(rec + 1));
+}
+
+/* Inline: it is on the way of every datagram. */
+static inline __attribute__((always_inline)) struct sluice_rec *
+lane_take(struct lane *lane, uint32_t len, uint32_t packets, int *err)
+{
+	uint32_t need = SLUICE_REC_SPACE(len);
+	uint32_t to_end = lane->size - (uint32_t)(lane->producer & (lane->size - 1));
+	uint32_t skip = need > to_end ? to_end : 0;
+	struct sluice_rec *rec;
+
+	*err = -EPIPE;
+	if (lane->broken)
+		return NULL;
+	if (!lane_room(lane, need + skip)) {
+		if (lane->broken)
+			return NULL;
+		stat_add(&lane->drops, packets);
+		*err = -ENOBUFS;
+		return NULL;
+	}
+	if (skip)
+		lane_skip(lane, skip);
+	rec = (void *)(lane->ring + (lane->producer & (lane->size - 1)));
+	lane->producer += need;
+	stat_add(&lane->delivered, packets);
+	return rec;
+}
+
+struct sluice_rec *lane_reserve(struct lane *lane, uint32_t len, int *err)
+{
+	return lane_take(lane, len, 1, err);
 }
 
 int lane_put(struct lane *lane, const struct pkt *pkt, uint64_t tstamp)
 {
-	uint32_t need = SLUICE_REC_SPACE(pkt_len(pkt));
-	uint32_t to_end = lane->size - (uint32_t)(lane->producer & (lane->size - 1));
-	uint32_t skip = need > to_end ? to_end : 0;
+	int err;
+	struct sluice_rec *rec = lane_take(lane, pkt_len(pkt), pkt->gso_segs, &err);
 
-	if (lane->broken)
-		return -EPIPE;
-	if (!lane_room(lane, need + skip)) {
-		if (lane->broken)
-			return -EPIPE;
-		stat_add(&lane->drops, 1);
-		return -ENOBUFS;
-	}
-	if (skip)
-		lane_skip(lane, skip);
-	lane_write((void *)(lane->ring + (lane->producer & (lane->size - 1))), pkt, tstamp);
-	lane->producer += need;
+	if (!rec)
+		return err;
+	lane_write(rec, pkt, tstamp);
 	lane->mark[lane->mark_head++ & (lane->size / SLUICE_REC_ALIGN - 1)] =
 		(struct lane_mark){ .hash = pkt->hash, .end = (uint32_t)lane->producer };
-	stat_add(&lane->delivered, 1);
 	return 0;
 }
 
@@ -156,10 +177,8 @@ static void lane_wake(struct lane *lane)
 		__atomic_store_n(&lane->ctl->armed, 1, __ATOMIC_RELAXED);
 }
 
-int lane_commit(struct lane *lane)
+static void lane_publish(struct lane *lane)
 {
-	if (lane->broken)
-		return -EPIPE;
 	__atomic_store_n(&lane->head->drops, lane->drops, __ATOMIC_RELAXED);
 	__atomic_store_n(&lane->head->delivered, lane->delivered, __ATOMIC_RELAXED);
 	/*
@@ -167,9 +186,24 @@ int lane_commit(struct lane *lane)
 	 * (F) pairs with (E): the load of armed stays behind the store of producer.
 	 */
 	__atomic_store_n(&lane->head->producer, lane->producer, __ATOMIC_SEQ_CST);
+}
+
+int lane_commit(struct lane *lane)
+{
+	if (lane->broken)
+		return -EPIPE;
+	lane_publish(lane);
 	if (__atomic_load_n(&lane->ctl->armed, __ATOMIC_SEQ_CST) &&
 	    __atomic_exchange_n(&lane->ctl->armed, 0, __ATOMIC_ACQ_REL))
 		lane_wake(lane);
 
+	return lane_update_consumer(lane) ? 0 : -EPIPE;
+}
+
+int lane_commit_quiet(struct lane *lane)
+{
+	if (lane->broken)
+		return -EPIPE;
+	lane_publish(lane);
 	return lane_update_consumer(lane) ? 0 : -EPIPE;
 }

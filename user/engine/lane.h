@@ -79,10 +79,18 @@ static inline void lane_unlock(struct lane *lane)
 int lane_put(struct lane *lane, const struct pkt *pkt, uint64_t tstamp);
 
 /*
+ * Room for a record of len bytes, which the caller fills in, kind and len included, or NULL and
+ * *err: -ENOBUFS and -EPIPE as of lane_put().
+ */
+struct sluice_rec *lane_reserve(struct lane *lane, uint32_t len, int *err);
+
+/*
  * Publishes what was put, records where the client consumed what it has
  * consumed since (rfs.h), and wakes the client if it asked. 0; -EPIPE when the client
  * broke the rules: the caller must have it disconnected.
  */
 int lane_commit(struct lane *lane);
+/* The same for a consumer that is not to be woken, and whose flows are nobody's (tap.h). */
+int lane_commit_quiet(struct lane *lane);
 
 #endif

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/backlog.h"
 #include "engine/dissect.h"
 #include "engine/engine.h"
-#include "engine/eth.h"
+#include "engine/gro_bypass.h"
+#include "engine/netif.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
+#include "engine/tap.h"
 #include "engine/worker.h"
 
 /* How many packets ahead the first lines are fetched: about the time of a cache miss in packets. */
@@ -21,6 +24,25 @@
  */
 #define NAPI_LOOK_MAX 256
 
+static void napi_gro_done(void *ctx, struct pkt *pkt)
+{
+	const struct napi *napi = ctx;
+
+	netif_receive(napi->worker, pkt);
+}
+
+static bool napi_udp_asked(void *ctx, const struct pkt *pkt)
+{
+	const struct napi *napi = ctx;
+
+	return udp_gro_asked(napi->worker->engine, pkt);
+}
+
+static const struct gro_ops napi_gro_ops = {
+	.receive = napi_gro_done,
+	.udp_asked = napi_udp_asked,
+};
+
 int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
 	      unsigned int max_held)
 {
@@ -30,6 +52,7 @@ int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint
 		.queue = queue,
 		.target = queue * SLUICE_MAX_WORKERS + worker->index,
 	};
+	gro_init(&napi->gro, &napi_gro_ops, napi);
 	if (worker->engine->flow_head)
 		napi->seq = worker->engine->flow_head[napi->target];
 	napi->done = calloc(max_held, sizeof(*napi->done));
@@ -42,26 +65,106 @@ void napi_destroy(struct napi *napi)
 	napi->done = NULL;
 }
 
-static void pkt_free(struct pkt *pkt)
+/* The frame goes back with the last user of its bytes. */
+static void napi_frame_done(struct pkt *pkt)
 {
 	struct napi *napi = pkt->napi;
 
 	napi->done[napi->nr_done++] = pkt->frame;
 	napi->held--;
-	pkt_put(&napi->worker->pool, pkt);
+}
+
+/* Of a merged one, each of its structs in turn: the first, its fragments, NULL. */
+static struct pkt *pkt_after(const struct pkt *first, const struct pkt *p)
+{
+	return p == first ? first->frag_list : p->next;
+}
+
+/* Each struct of a merged one on its own: so they are on their home's list. */
+static void backlog_done(struct pkt *pkt)
+{
+	struct backlog *b = pkt->napi->worker->backlog;
+
+	for (struct pkt *p = pkt, *after; p; p = after) {
+		after = pkt_after(pkt, p);
+		p->next = b->done;
+		b->done = p;
+		b->napi.held--;
+	}
+	pkt->frag_list = NULL;
+	pkt->frag_len = 0;
+}
+
+static void pkt_done(struct pkt *pkt)
+{
+	if (__builtin_expect(!pkt->napi->src, 0))
+		backlog_done(pkt);
+	else
+		pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
 void pkt_delivered(struct pkt *pkt)
 {
-	stat_add(&pkt->napi->stat.delivered, 1);
-	pkt_free(pkt);
+	stat_add(&pkt->napi->stat.delivered, pkt->gso_segs);
+	pkt_done(pkt);
 }
 
 void pkt_drop(struct pkt *pkt, enum sluice_drop reason)
 {
-	stat_add(&pkt->napi->stat.drop[reason], 1);
-	stat_add(&pkt->napi->worker->stat.dropped, 1);
-	pkt_free(pkt);
+	stat_add(&pkt->napi->stat.drop[reason], pkt->gso_segs);
+	stat_add(&pkt->napi->worker->stat.dropped, pkt->gso_segs);
+	pkt_done(pkt);
+}
+
+/* Numbers come nearly in order. */
+static void away_insert(struct napi *napi, struct pkt *pkt)
+{
+	struct pkt *before = napi->away_last;
+
+	while (before && (int32_t)(pkt->seq - before->seq) < 0)
+		before = before->away_prev;
+	pkt->away_prev = before;
+	pkt->away_next = before ? before->away_next : napi->away_first;
+	*(before ? &before->away_next : &napi->away_first) = pkt;
+	*(pkt->away_next ? &pkt->away_next->away_prev : &napi->away_last) = pkt;
+	__atomic_store_n(&napi->nr_away, napi->nr_away + 1, __ATOMIC_RELAXED);
+}
+
+static void away_remove(struct napi *napi, struct pkt *pkt)
+{
+	*(pkt->away_prev ? &pkt->away_prev->away_next : &napi->away_first) = pkt->away_next;
+	*(pkt->away_next ? &pkt->away_next->away_prev : &napi->away_last) = pkt->away_prev;
+	__atomic_store_n(&napi->nr_away, napi->nr_away - 1, __ATOMIC_RELAXED);
+}
+
+void napi_hand_over(struct pkt *pkt)
+{
+	struct napi *napi = pkt->napi;
+
+	stat_add(&napi->stat.handed, pkt->gso_segs);
+	for (struct pkt *p = pkt; p; p = pkt_after(pkt, p)) {
+		if (napi->src) {
+			p->home = napi;
+			away_insert(napi, p);
+		} else {
+			napi->held--;
+		}
+	}
+}
+
+void napi_take_over(struct napi *backlog, struct pkt *pkt)
+{
+	for (struct pkt *p = pkt; p; p = pkt_after(pkt, p)) {
+		p->napi = backlog;
+		backlog->held++;
+	}
+}
+
+void napi_take_back(struct pkt *pkt)
+{
+	pkt->napi = pkt->home;
+	away_remove(pkt->napi, pkt);
+	pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
 /* Takes what the XDP program wrote before the packet, and erases it for the frame's next one. */
@@ -84,15 +187,16 @@ static void napi_take_meta(struct napi *napi, struct pkt *pkt)
 static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 {
 	struct worker *worker = napi->worker;
-	struct pkt *pkt = pkt_get(&worker->pool);
+	struct pkt *pkt = pkt_alloc(&worker->pool);
 
 	pkt->napi = napi;
 	pkt->frame = desc->frame;
 	pkt->hash = 0;
 	pkt->ifindex = worker->engine->ifindex;
+	pkt->tstamp = worker->now;
 	napi->held++;
 	if (!desc->data) {
-		pkt_drop(pkt, SLUICE_DROP_DESC);
+		pkt_drop(pkt, desc->drop);
 		return;
 	}
 	pkt->head = desc->data - desc->room;
@@ -103,7 +207,25 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	if (!pkt->hash)
 		pkt->hash = dissect_hash(worker->engine, desc->data, desc->len);
 	pkt->seq = napi->seq;
-	eth_rcv(worker, pkt);
+	pkt->mac = pkt->data;
+	tap_see(&worker->engine->taps, TAP_RX, worker, pkt);
+	if (!napi->gro.max_size || gro_bypass(worker->engine, pkt))
+		netif_receive(worker, pkt);
+	else
+		gro_receive(&napi->gro, pkt);
+}
+
+/*
+ * At the end of every poll, as Linux does with a HZ below 1000, or on time: what is held longer waits
+ * for packets that may not come, and keeps its flow from moving.
+ */
+static void napi_gro_flush(struct napi *napi)
+{
+	uint64_t timeout = __atomic_load_n(&napi->worker->engine->gro_flush_timeout,
+					   __ATOMIC_RELAXED);
+
+	if (napi->gro.held)
+		gro_flush(&napi->gro, timeout ? napi->gro.now - timeout : UINT64_MAX);
 }
 
 unsigned int napi_poll(struct napi *napi, unsigned int budget)
@@ -113,10 +235,17 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 	uint64_t bytes = 0;
 
 	if (n > napi->worker->pool.nr_free)
+		gro_flush_all(&napi->gro);
+	if (n > napi->worker->pool.nr_free)
 		n = napi->worker->pool.nr_free;
 	n = napi->src->ops->peek(napi->src, desc, n);
-	if (!n)
+	napi->gro.now = napi->worker->now;
+	if (!n) {
+		napi_gro_flush(napi);
 		return 0;
+	}
+	napi->gro.max_size = __atomic_load_n(&napi->worker->engine->gro_max_size, __ATOMIC_RELAXED);
+	napi->gro.csum_partial_ok = napi->worker->engine->csum == CSUM_PARTIAL_OK;
 	for (unsigned int i = 0; i < n && i < NAPI_PREFETCH; i++)
 		__builtin_prefetch(desc[i].data);
 	for (unsigned int i = 0; i < n; i++) {
@@ -125,6 +254,7 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 		bytes += desc[i].len;
 		napi_receive(napi, &desc[i]);
 	}
+	napi_gro_flush(napi);
 	stat_add(&napi->stat.received, n);
 	stat_add(&napi->stat.bytes, bytes);
 	stat_add(&napi->worker->stat.processed, n);
@@ -133,18 +263,28 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 
 /*
  * How far everything is processed; false: not known, or no further than it was. Held are
- * packets that wait for the lock of a lane. Were one held elsewhere, the count would not
- * match, and head stay where it is.
+ * packets that wait for the lock of a lane, those with other workers, and those in GRO, if it is
+ * not flushed with each poll. Were one held elsewhere, the count would not match, and head stay
+ * where it is.
  */
 static bool napi_processed(const struct napi *napi, uint32_t head, uint32_t *seq)
 {
-	uint32_t oldest;
+	uint32_t here = napi->held - napi->nr_away, oldest = 0, in_gro = 0;
+	unsigned int n, merging;
 
 	*seq = napi->seq;
 	if (!napi->held)
 		return *seq != head;
-	if (napi->held > NAPI_LOOK_MAX || sock_waiting(napi->worker, napi, &oldest) != napi->held)
+	if (here > NAPI_LOOK_MAX)
 		return false;
+	n = here ? sock_waiting(napi->worker, napi, &oldest) : 0;
+	merging = gro_waiting(&napi->gro, &in_gro);
+	if (n + merging != here)
+		return false;
+	if (merging && (!n || (int32_t)(in_gro - oldest) < 0))
+		oldest = in_gro;
+	if (napi->nr_away && (!here || (int32_t)(napi->away_first->seq - oldest) < 0))
+		oldest = napi->away_first->seq;
 	*seq = oldest - 1;
 	return (int32_t)(*seq - head) > 0;
 }

@@ -5,7 +5,8 @@
  * Ownership: belongs to its worker; only the worker's thread calls these. The
  * counters may be read by any thread (stat.h).
  *
- * Books: received = delivered + the sum of drop[] + what is held right now.
+ * Books, in packets as they came: received = delivered + handed + the sum of drop[] + what is
+ * held right now, less what is away. The backlog's instance receives what others have handed.
  */
 #ifndef SLUICE_ENGINE_NAPI_H
 #define SLUICE_ENGINE_NAPI_H
@@ -15,6 +16,7 @@
 
 #include <sluice/drop.h>
 
+#include "engine/gro.h"
 #include "engine/pkt.h"
 #include "engine/source.h"
 
@@ -28,21 +30,27 @@ struct napi_stat {
 	uint64_t received;
 	uint64_t bytes;
 	uint64_t delivered;
+	uint64_t handed;	/* to another worker (backlog.h) */
 	uint64_t drop[SLUICE_DROPS];
 	uint64_t no_meta;	/* came without rx_meta */
 	uint64_t csum_partial;	/* accepted with the checksum of a local sender */
 };
 
 struct napi {
-	struct source *src;
+	struct source *src;	/* NULL: the backlog's */
 	struct worker *worker;
 	uint16_t queue;
 	uint32_t target;	/* index in flow_head */
 	uint32_t seq;		/* of the last packet taken */
 	bool leaving;		/* head is moved by whoever takes the worker away */
-	uint32_t held;		/* packets taken, not yet delivered or dropped */
+	bool scheduled;		/* on the worker's poll list, or to be polled again */
+	uint32_t held;		/* packets taken, not yet delivered or dropped, or not yet back */
+	uint32_t nr_away;	/* of these, with other workers */
+	struct pkt *away_first;	/* by sequence number */
+	struct pkt *away_last;
 	unsigned int nr_done;	/* frames to recycle */
 	uint64_t *done;
+	struct gro gro;
 	struct napi_stat stat;
 };
 
@@ -66,8 +74,16 @@ void napi_complete(struct napi *napi);
  */
 void napi_settle(struct napi *napi, uint32_t seq);
 
-/* The two ends of a packet: each counts it and frees it. */
+/*
+ * The two ends of a packet: each counts it, a merged one as what it was, and drops the caller's
+ * use of it. Not for clones: the packet that was received has one fate.
+ */
 void pkt_delivered(struct pkt *pkt);
 void pkt_drop(struct pkt *pkt, enum sluice_drop reason);
+
+/* A packet on its way through another worker (backlog.h): before, there, and after. */
+void napi_hand_over(struct pkt *pkt);
+void napi_take_over(struct napi *backlog, struct pkt *pkt);
+void napi_take_back(struct pkt *pkt);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <sluice/drop.h>
 
@@ -37,10 +36,10 @@ void sock_queue(struct worker *worker, struct sock *sk, struct pkt *pkt)
 	pkt->next = NULL;
 	*pend->tail = pkt;
 	pend->tail = &pkt->next;
-	pend->count++;
+	pend->count += pkt->gso_segs;
 }
 
-static void sock_deliver(struct worker *worker, struct sock *sk, struct sock_pend *pend)
+static void sock_deliver(struct sock *sk, struct sock_pend *pend)
 {
 	struct pkt *pkt = pend->head;
 
@@ -50,7 +49,7 @@ static void sock_deliver(struct worker *worker, struct sock *sk, struct sock_pen
 
 		if (next)
 			__builtin_prefetch(next->data);
-		switch (lane_put(&sk->lane, pkt, worker->now)) {
+		switch (lane_put(&sk->lane, pkt, pkt->tstamp)) {
 		case 0:
 			pkt_delivered(pkt);
 			break;
@@ -62,16 +61,6 @@ static void sock_deliver(struct worker *worker, struct sock *sk, struct sock_pen
 		}
 		pkt = next;
 	}
-}
-
-static void sock_report_broken(struct worker *worker)
-{
-	uint64_t one = 1;
-
-	/* An eventfd that is already signalled needs no second signal. */
-	if (worker->engine->broken_fd >= 0 &&
-	    write(worker->engine->broken_fd, &one, sizeof(one)) < 0)
-		return;
 }
 
 void sock_flush(struct worker *worker, bool force)
@@ -91,9 +80,9 @@ void sock_flush(struct worker *worker, bool force)
 			lane_lock(&sk->lane);
 		}
 		was_broken = sk->lane.broken;
-		sock_deliver(worker, sk, pend);
+		sock_deliver(sk, pend);
 		if (lane_commit(&sk->lane) < 0 && !was_broken)
-			sock_report_broken(worker);
+			worker_report_broken(worker);
 		lane_unlock(&sk->lane);
 	}
 	worker->nr_pending = kept;
@@ -109,8 +98,10 @@ unsigned int sock_waiting(const struct worker *worker, const struct napi *napi, 
 		for (const struct pkt *pkt = pend->head; pkt; pkt = pkt->next) {
 			if (pkt->napi != napi)
 				continue;
-			if (!n++ || (int32_t)(pkt->seq - *oldest) < 0)
+			/* Of a merged one, the first is the oldest. */
+			if (!n || (int32_t)(pkt->seq - *oldest) < 0)
 				*oldest = pkt->seq;
+			n += pkt->gso_segs;
 		}
 	}
 	return n;

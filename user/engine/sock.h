@@ -28,12 +28,13 @@ struct worker;
 struct sock_pend {
 	struct pkt *head;
 	struct pkt **tail;
-	unsigned int count;
+	unsigned int count;	/* merged packets count as what they were */
 } __attribute__((aligned(128)));
 
 struct sock {
 	struct lane lane;
 	uint64_t cookie;		/* the kernel socket's SO_COOKIE */
+	bool gro;			/* asked for UDP_GRO; set before it is in a table */
 	struct sock_pend *pend;		/* by worker */
 };
 

@@ -14,14 +14,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sluice/drop.h>
+
 struct source;
 
 /* One received frame. */
 struct rx_desc {
-	uint8_t *data;	/* first byte of the frame; NULL: the descriptor was invalid */
+	uint8_t *data;	/* first byte of the frame; NULL: there is none, and drop says why */
 	uint32_t len;	/* bytes at data */
 	uint32_t room;	/* writable bytes before data, where rx_meta may stand */
 	uint64_t frame;	/* what recycle() wants back */
+	enum sluice_drop drop;
 };
 
 struct source_ops {

@@ -457,6 +457,17 @@ int steer_set_flow_limit(struct steer *s, uint32_t worker, bool on)
 	return steer_update(s->skel->maps.flow_limit_on, &worker, &value);
 }
 
+uint64_t steer_flow_limited(const struct steer *s, uint32_t target)
+{
+	struct sluice_flow_limit fl = { 0 };
+
+	if (!s->config.flow_limit_len ||
+	    bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.flow_limit), &target, &fl))
+		return 0;
+	/* All but every 64th were dropped (bpf/limit.h). */
+	return fl.over - fl.over / SLUICE_FLOW_LIMIT_ESCAPE;
+}
+
 int steer_get_rps(const struct steer *s, uint32_t queue, struct sluice_rps_map *map)
 {
 	return bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.rps_map), &queue, map);

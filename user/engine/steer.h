@@ -190,6 +190,8 @@ int steer_flow_key(const struct steer *s, uint32_t hash, struct sluice_flow *flo
 
 /* Whether the flow limit applies to this worker; needs flow_limit_len. */
 int steer_set_flow_limit(struct steer *s, uint32_t worker, bool on);
+/* Packets that the limit has cost this target (queue * SLUICE_MAX_WORKERS + worker). */
+uint64_t steer_flow_limited(const struct steer *s, uint32_t target);
 
 int steer_local_add(struct steer *s, const struct sluice_addr *addr, uint32_t ifindex);
 int steer_local_del(struct steer *s, const struct sluice_addr *addr);

@@ -14,28 +14,43 @@
 #include "engine/napi.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
+#include "engine/tap.h"
 #include "engine/worker.h"
 
-int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry,
-		  unsigned int nr)
+static int udp_port_set(struct udp_port **port, const struct udp_entry *entry, unsigned int nr)
 {
-	struct udp_port *old = table->port[port], *new = NULL;
+	struct udp_port *old = *port, *new = NULL;
 
 	if (nr) {
 		new = malloc(sizeof(*new) + nr * sizeof(*entry));
 		if (!new)
 			return -ENOMEM;
 		new->nr = nr;
+		new->gro = false;
+		for (unsigned int i = 0; i < nr; i++)
+			new->gro |= entry[i].sk->gro;
 		memcpy(new->entry, entry, nr * sizeof(*entry));
 	}
-	rcu_assign_pointer(table->port[port], new);
+	rcu_assign_pointer(*port, new);
 	synchronize_rcu();
 	free(old);
 	return 0;
 }
 
+int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry,
+		  unsigned int nr)
+{
+	return udp_port_set(&table->port[port], entry, nr);
+}
+
+int udp_table_set_rest(struct udp_table *table, const struct udp_entry *entry, unsigned int nr)
+{
+	return udp_port_set(&table->rest, entry, nr);
+}
+
 void udp_table_destroy(struct udp_table *table)
 {
+	free(table->rest);
 	for (unsigned int i = 0; i < 65536; i++)
 		free(table->port[i]);
 	memset(table, 0, sizeof(*table));
@@ -114,6 +129,8 @@ struct sock *udp_lookup(const struct udp_table *table, const struct pkt *pkt)
 	const struct udp_entry *best;
 
 	if (!port)
+		port = rcu_dereference(table->rest);
+	if (!port)
 		return NULL;
 	best = udp_best(port, pkt, false);
 	if (!best)
@@ -131,6 +148,8 @@ static bool udp_csum_ok(const struct engine *engine, const struct pkt *pkt,
 
 	if (!uh->check)
 		return pkt->version == 4;
+	if (pkt->csum == PKT_CSUM_UNNECESSARY || pkt->gso_size)
+		return true;
 	pseudo = csum_pseudo(&pkt->saddr, &pkt->daddr, pkt->version, IPPROTO_UDP, len);
 	if (csum_fold(csum_partial(pkt->data, len, pseudo)) == 0xffff)
 		return true;
@@ -138,6 +157,28 @@ static bool udp_csum_ok(const struct engine *engine, const struct pkt *pkt,
 		return false;
 	stat_add(&pkt->napi->stat.csum_partial, 1);
 	return true;
+}
+
+bool udp_gro_asked(const struct engine *engine, const struct pkt *pkt)
+{
+	const struct sock *sk;
+
+	if (!udp_port_asked(&engine->udp, pkt->dport))
+		return false;
+	sk = udp_lookup(&engine->udp, pkt);
+	return sk && sk->gro;
+}
+
+/* A socket that did not ask gets the datagrams as they came (Linux: udp_unexpected_gso). */
+static void udp_queue(struct worker *worker, struct sock *sk, struct pkt *pkt)
+{
+	struct pkt *rest = pkt->gso_size && !sk->gro ? pkt_split(pkt) : NULL, *next;
+
+	sock_queue(worker, sk, pkt);
+	for (; rest; rest = next) {
+		next = rest->next;
+		sock_queue(worker, sk, rest);
+	}
 }
 
 void udp_rcv(struct worker *worker, struct pkt *pkt)
@@ -172,6 +213,10 @@ void udp_rcv(struct worker *worker, struct pkt *pkt)
 		pkt_drop(pkt, SLUICE_DROP_NO_SOCKET);
 		return;
 	}
-	pkt_pull(pkt, sizeof(uh));
-	sock_queue(worker, sk, pkt);
+	tap_see(&engine->taps, TAP_L4, worker, pkt);
+	if (!pkt_pull(pkt, sizeof(uh))) {
+		pkt_drop(pkt, SLUICE_DROP_UDP_SHORT);
+		return;
+	}
+	udp_queue(worker, sk, pkt);
 }

@@ -11,13 +11,16 @@
 #ifndef SLUICE_ENGINE_UDP_H
 #define SLUICE_ENGINE_UDP_H
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <urcu-qsbr.h>
 
 #include <sluice/steer.h>
 
 #include "engine/pkt.h"
 
+struct engine;
 struct sock;
 struct worker;
 
@@ -39,11 +42,13 @@ struct udp_entry {
 
 struct udp_port {
 	unsigned int nr;
+	bool gro;	/* some socket here asked for merged datagrams */
 	struct udp_entry entry[];
 };
 
 struct udp_table {
 	struct udp_port *port[65536];	/* by host order */
+	struct udp_port *rest;		/* of all ports that have none */
 };
 
 /*
@@ -53,6 +58,8 @@ struct udp_table {
  */
 int udp_table_set(struct udp_table *table, uint16_t port, const struct udp_entry *entry,
 		  unsigned int nr);
+/* As udp_table_set(), of all ports that have no entries of their own. */
+int udp_table_set_rest(struct udp_table *table, const struct udp_entry *entry, unsigned int nr);
 /* No worker may run any more. */
 void udp_table_destroy(struct udp_table *table);
 
@@ -61,6 +68,22 @@ void udp_table_destroy(struct udp_table *table);
  * addresses, ports, ifindex, hash.
  */
 struct sock *udp_lookup(const struct udp_table *table, const struct pkt *pkt);
+
+/*
+ * Whether GRO may merge a datagram to this port (network order) at all: a look at one byte, for
+ * the many that it may not. Reader side.
+ */
+static inline bool udp_port_asked(const struct udp_table *table, uint16_t dport)
+{
+	const struct udp_port *port = rcu_dereference(table->port[ntohs(dport)]);
+
+	if (!port)
+		port = rcu_dereference(table->rest);
+	return port && port->gro;
+}
+
+/* Whether it is for a socket that asked (Linux: udp4_gro_lookup_skb). pkt: as for udp_lookup(). */
+bool udp_gro_asked(const struct engine *engine, const struct pkt *pkt);
 
 /* Consumes pkt, whose data is at the UDP header, tail at the end of the IP payload. */
 void udp_rcv(struct worker *worker, struct pkt *pkt);

@@ -5,25 +5,20 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 #include <schedattr.h>
 #include <urcu-qsbr.h>
 
+#include "engine/backlog.h"
+#include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/sock.h"
 #include "engine/stat.h"
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
+#include "engine/tap.h"
 
 int worker_init(struct worker *worker, struct engine *engine, unsigned int index, unsigned int cpu,
 		unsigned int max_napi)
@@ -35,6 +30,8 @@ int worker_init(struct worker *worker, struct engine *engine, unsigned int index
 		.index = index,
 		.cpu = cpu,
 		.max_napi = max_napi,
+		.budget = WORKER_BUDGET,
+		.time_limit_ns = WORKER_TIME_LIMIT_NS,
 		.kick_fd = -1,
 	};
 	err = pkt_pool_init(&worker->pool, WORKER_PKTS);
@@ -42,7 +39,11 @@ int worker_init(struct worker *worker, struct engine *engine, unsigned int index
 		return err;
 	worker->napi = calloc(max_napi, sizeof(*worker->napi));
 	worker->pending = calloc(WORKER_PKTS, sizeof(*worker->pending));
-	if (!worker->napi || !worker->pending) {
+	/* One more for the backlog. */
+	worker->poll = calloc(max_napi + 1, sizeof(struct napi *));
+	worker->repoll = calloc(max_napi + 1, sizeof(struct napi *));
+	if (!worker->napi || !worker->pending || !worker->poll || !worker->repoll ||
+	    backlog_init(worker)) {
 		worker_destroy(worker);
 		return -ENOMEM;
 	}
@@ -64,8 +65,13 @@ void worker_destroy(struct worker *worker)
 	for (unsigned int i = 0; i < worker->nr_napi; i++)
 		napi_destroy(&worker->napi[i]);
 	worker->nr_napi = 0;
+	backlog_destroy(worker);
+	free(worker->poll);
+	free(worker->repoll);
 	free(worker->pending);
 	free(worker->napi);
+	worker->poll = NULL;
+	worker->repoll = NULL;
 	worker->pending = NULL;
 	worker->napi = NULL;
 	pkt_pool_destroy(&worker->pool);
@@ -96,49 +102,146 @@ static void worker_beat(const struct worker *worker, uint64_t ns)
 		__atomic_store_n(&beat[worker->index].ns, ns, __ATOMIC_RELAXED);
 }
 
-static void worker_complete(struct worker *worker)
+static bool worker_holds(const struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		if (worker->napi[i].gro.held)
+			return true;
+	return false;
+}
+
+void worker_report_broken(const struct worker *worker)
+{
+	uint64_t one = 1;
+
+	/* An eventfd that is already signalled needs no second signal. */
+	if (worker->engine->broken_fd >= 0 &&
+	    write(worker->engine->broken_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static void worker_complete_backlog(struct worker *worker)
+{
+	const struct backlog *b = worker->backlog;
+
+	if (b->done || b->wake_mask)
+		backlog_complete(worker);
+}
+
+void worker_complete(struct worker *worker)
 {
 	for (unsigned int i = 0; i < worker->nr_napi; i++)
 		napi_complete(&worker->napi[i]);
+	worker_complete_backlog(worker);
 }
 
 /* One batch: poll, into the lanes, frames back. */
-static unsigned int worker_poll(struct worker *worker, struct napi *napi, unsigned int budget)
+static unsigned int worker_poll(struct worker *worker, struct napi *napi)
 {
 	/* Only what waited from before can be another instance's, and end in this batch. */
 	bool others = worker->nr_pending > 0;
 	unsigned int done;
 
-	worker->now = clock_ns(CLOCK_REALTIME);
-	done = napi_poll(napi, budget);
+	worker->now = clock_real(worker->engine->clock);
+	done = napi->src ? napi_poll(napi, NAPI_WEIGHT) : backlog_poll(worker, NAPI_WEIGHT);
 	if (worker->nr_pending)
 		sock_flush(worker, false);
-	if (others)
+	if (worker->tapped)
+		tap_commit(worker);
+	if (others) {
 		worker_complete(worker);
+	} else {
+		if (napi->src)
+			napi_complete(napi);
+		worker_complete_backlog(worker);
+	}
+	return done;
+}
+
+static void worker_schedule(struct worker *worker, struct napi *napi)
+{
+	napi->scheduled = true;
+	worker->poll[worker->nr_poll++] = napi;
+}
+
+/* The order of Linux's net_rx_action: left over, new, again. */
+static void worker_fill_list(struct worker *worker)
+{
+	worker->nr_poll -= worker->poll_first;
+	memmove(worker->poll, &worker->poll[worker->poll_first],
+		worker->nr_poll * sizeof(struct napi *));
+	worker->poll_first = 0;
+	for (unsigned int i = 0; i < worker->nr_napi; i++) {
+		struct napi *napi = &worker->napi[i];
+
+		/* What GRO holds is flushed by a poll. */
+		if (!napi->scheduled &&
+		    (napi->gro.held || napi->src->ops->pending(napi->src)))
+			worker_schedule(worker, napi);
+	}
+	if (!worker->backlog->napi.scheduled && backlog_has_input(worker->backlog))
+		worker_schedule(worker, &worker->backlog->napi);
+	for (unsigned int i = 0; i < worker->nr_repoll; i++)
+		worker_schedule(worker, worker->repoll[i]);
+	worker->nr_repoll = 0;
+}
+
+static bool worker_list_empty(const struct worker *worker)
+{
+	return worker->poll_first == worker->nr_poll;
+}
+
+static unsigned int worker_poll_first(struct worker *worker)
+{
+	struct napi *napi = worker->poll[worker->poll_first++];
+	unsigned int done = worker_poll(worker, napi);
+
+	if (done < NAPI_WEIGHT)
+		napi->scheduled = false;
 	else
-		napi_complete(napi);
+		worker->repoll[worker->nr_repoll++] = napi;
 	return done;
 }
 
 bool worker_round(struct worker *worker)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), limit = now + WORKER_TIME_LIMIT_NS;
-	unsigned int budget = WORKER_BUDGET, complete = 0;
+	const struct clock *clock = worker->engine->clock;
+	uint64_t now = clock_mono(clock), limit = now + worker->time_limit_ns;
+	unsigned int budget = worker->budget;
 
 	worker_beat(worker, now);
 	stat_add(&worker->stat.rounds, 1);
-	while (complete < worker->nr_napi) {
-		unsigned int done = worker_poll(worker, &worker->napi[worker->next], NAPI_WEIGHT);
+	if (backlog_reap(worker))
+		worker_complete(worker);
+	worker_fill_list(worker);
+	while (!worker_list_empty(worker)) {
+		unsigned int done = worker_poll_first(worker);
 
-		worker->next = (worker->next + 1) % worker->nr_napi;
 		budget -= done < budget ? done : budget;
-		complete = done < NAPI_WEIGHT ? complete + 1 : 0;
-		if (complete < worker->nr_napi && (!budget || clock_ns(CLOCK_MONOTONIC) >= limit)) {
+		if ((!worker_list_empty(worker) || worker->nr_repoll) &&
+		    (!budget || clock_mono(clock) >= limit)) {
 			stat_add(&worker->stat.time_squeeze, 1);
 			return true;
 		}
+		if (worker_list_empty(worker) && worker->nr_repoll)
+			worker_fill_list(worker);
 	}
-	return worker->nr_pending > 0;
+	if (worker->nr_pending)
+		sock_flush(worker, false);
+	/* Also instances without packets: nothing is kept back when there is no more to do. */
+	worker_complete(worker);
+	return worker->nr_pending > 0 || worker_holds(worker);
+}
+
+/* Nothing is in hand after this. */
+static void worker_finish(struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		gro_flush_all(&worker->napi[i].gro);
+	sock_flush(worker, true);
+	if (worker->tapped)
+		tap_commit(worker);
+	worker_complete(worker);
 }
 
 static bool worker_must_hold(const struct worker *worker)
@@ -154,8 +257,8 @@ static bool worker_pending(const struct worker *worker)
 		if (src->ops->pending(src))
 			return true;
 	}
-	return atomic_load_explicit(&worker->stop, memory_order_relaxed) ||
-	       worker_must_hold(worker);
+	return backlog_pending(worker->backlog) || worker_must_hold(worker) ||
+	       atomic_load_explicit(&worker->stop, memory_order_relaxed);
 }
 
 /* What a kick wrote would keep the worker from ever sleeping. */
@@ -172,13 +275,14 @@ static int worker_drain_kicks(const struct worker *worker)
  */
 static bool worker_spin(const struct worker *worker)
 {
-	uint64_t end = clock_ns(CLOCK_MONOTONIC) + WORKER_SPIN_NS;
+	const struct clock *clock = worker->engine->clock;
+	uint64_t end = clock_mono(clock) + WORKER_SPIN_NS;
 
 	do {
 		if (worker_pending(worker))
 			return true;
 		sched_yield();
-	} while (clock_ns(CLOCK_MONOTONIC) < end);
+	} while (clock_mono(clock) < end);
 	return false;
 }
 
@@ -194,7 +298,9 @@ static void worker_sleep(struct worker *worker, struct pollfd *fds)
 		worker->napi[i].src->ops->recycle(worker->napi[i].src, worker->napi[i].done, 0);
 	worker_beat(worker, 0);
 	rcu_thread_offline();
-	poll(fds, worker->nr_napi + 1, WORKER_NAP_MS);
+	if (backlog_arm(worker->backlog))
+		poll(fds, worker->nr_napi + 1, WORKER_NAP_MS);
+	backlog_disarm(worker->backlog);
 	rcu_thread_online();
 	if (fds[0].revents)
 		worker_drain_kicks(worker);
@@ -206,15 +312,14 @@ static void worker_hold_still(struct worker *worker)
 	const struct timespec step = { .tv_nsec = WORKER_HOLD_STEP_NS };
 	int asked = WORKER_ASKED;
 
-	sock_flush(worker, true);
-	worker_complete(worker);
+	worker_finish(worker);
 	rcu_thread_offline();
 	/* (A) pairs with (B): all that was in hand is delivered. */
 	atomic_compare_exchange_strong_explicit(&worker->hold, &asked, WORKER_HELD,
 						memory_order_release, memory_order_relaxed);
 	/* (D) pairs with (C). */
 	while (atomic_load_explicit(&worker->hold, memory_order_acquire) == WORKER_HELD) {
-		worker_beat(worker, clock_ns(CLOCK_MONOTONIC));
+		worker_beat(worker, clock_mono(worker->engine->clock));
 		nanosleep(&step, NULL);
 	}
 	rcu_thread_online();
@@ -261,8 +366,7 @@ static void *worker_main(void *arg)
 		else if (!worker_spin(worker))
 			worker_sleep(worker, fds);
 	}
-	sock_flush(worker, true);
-	worker_complete(worker);
+	worker_finish(worker);
 	rcu_unregister_thread();
 	free(fds);
 	return NULL;

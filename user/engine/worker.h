@@ -11,6 +11,11 @@
  *           |                                      |
  *           +-- worker_release -- [held] <-- worker_hold, before any round
  *
+ * Poll list: an instance is on it from when it has packets until a poll finds fewer than
+ * the weight. One that used up its weight is polled again after all others that have packets:
+ * what a round has left over comes first in the next one, then what has come new,
+ * then what is to be polled again.
+ *
  * Threads: worker_init, worker_add_napi and worker_destroy by the control
  * thread while the worker does not run; worker_start, worker_stop, worker_hold
  * and worker_release by the control thread; worker_round by the worker's own thread, or, where no
@@ -27,6 +32,7 @@
 #include "engine/napi.h"
 #include "engine/pkt.h"
 
+struct backlog;
 struct engine;
 struct sock;
 
@@ -74,6 +80,7 @@ struct worker_stat {
 	uint64_t processed;
 	uint64_t dropped;
 	uint64_t time_squeeze;	/* rounds that ended with work left */
+	uint64_t received_rps;	/* how often another worker found our backlog empty, and filled it */
 	uint64_t rounds;
 	uint64_t sleeps;
 };
@@ -85,11 +92,19 @@ struct worker {
 	struct napi *napi;
 	unsigned int nr_napi;
 	unsigned int max_napi;
-	unsigned int next;		/* instance to poll first */
+	unsigned int budget;		/* WORKER_BUDGET, WORKER_TIME_LIMIT_NS; */
+	uint64_t time_limit_ns;		/* to be changed while it does not run */
+	struct napi **poll;		/* the poll list: [poll_first, nr_poll) */
+	struct napi **repoll;
+	unsigned int poll_first;
+	unsigned int nr_poll;
+	unsigned int nr_repoll;
+	struct backlog *backlog;
 	struct pkt_pool pool;
 	struct sock **pending;		/* sockets with packets of this batch (sock.h) */
 	unsigned int nr_pending;
-	uint64_t now;			/* CLOCK_REALTIME in ns, of this batch */
+	bool tapped;			/* a tap has seen packets of this batch */
+	uint64_t now;			/* real time in ns, of this batch (clock.h) */
 	struct worker_stat stat;
 	pthread_t thread;
 	bool running;
@@ -132,9 +147,15 @@ bool worker_held(const struct worker *worker);
 void worker_release(struct worker *worker);
 
 /*
- * Polls every instance until all are complete, or the budget or the time is
- * used up. True: work is left.
+ * Polls every instance that has packets until all are complete, or the budget or the
+ * time is used up. True: work is left.
  */
 bool worker_round(struct worker *worker);
+
+/* A client broke the rules of its lane: the control thread will look for it. */
+void worker_report_broken(const struct worker *worker);
+
+/* After the lanes were committed: napi_complete() and backlog_complete() for all. */
+void worker_complete(struct worker *worker);
 
 #endif

@@ -31,6 +31,7 @@ static unsigned int xsk_peek(struct source *src, struct rx_desc *desc, unsigned 
 			.len = rx->len,
 			.room = (uint32_t)(rx->addr - frame),
 			.frame = frame,
+			.drop = SLUICE_DROP_DESC,
 		};
 	}
 	/* The descriptors are copied: the kernel may have their slots. */

@@ -166,6 +166,7 @@ static int ask(struct sluice_sock *s, uint32_t lane_bytes, uint32_t port)
 
 	msg.u.attach.lane_bytes = lane_bytes;
 	msg.u.attach.port = port;
+	msg.u.attach.flags = s->cmsgs & LIB_CMSG_GRO ? SLUICE_ATTACH_GRO : 0;
 	err = lib_client_request(s->client, &msg, s->fd, fds);
 	if (err) {
 		set_text(s, request_failure(err));
