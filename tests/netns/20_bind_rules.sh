@@ -38,13 +38,6 @@ refused()
 	grep -q -- "$why" "$TB_DIR/refused" || fail "$*: $(cat "$TB_DIR/refused"), wanted: $why"
 }
 
-# NAME: received so far by a sluice recv --kernel, as its socket's queue was emptied
-ends()
-{
-	tb_stop "$1"
-	out "$1" .received
-}
-
 kernel_socket()
 {
 	tb_start kernel "$TB_B" "$SLUICE" recv --kernel -p 7001 -t 100 -j --rcvbuf 90000000
@@ -73,7 +66,8 @@ rule add bind udp 7001 action pass || fail "another action"
 passed=$(to 10.77.0.4 7001)
 equal "the rule keeps its count" "$(matched '.address == "*"')" $((gone2 + passed))
 equal "verdict pass_rule" "$(stat .xdp.pass_rule)" "$passed"
-equal "the kernel's socket" "$(ends kernel)" $((left + passed))
+tb_stop kernel
+equal "the kernel's socket" "$(out kernel .received)" $((left + passed))
 echo "ok    dropped $gone + $gone2, to another address $left, passed $passed, left $foreign alone"
 
 refused "attach one" rule add bind udp 7001 action xsk
@@ -123,7 +117,8 @@ tb_stop gen
 tb_stop other
 sleep 0.5
 now=$(($(stat .xdp.drop_rule) - dropped)) by_cpu=$(stat .xdp.redirect_cpu)
-came=$(ends kernel) sent=$(out other .sent)
+tb_stop kernel
+came=$(out kernel .received) sent=$(out other .sent)
 equal "neither dropped by a rule nor received" $((sent - came - now)) 0
 [ $now -gt 0 ] && [ "$by_cpu" -gt 0 ] || fail "rules: $now dropped, $by_cpu by CPU"
 conserved
