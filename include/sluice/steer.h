@@ -41,7 +41,10 @@
  */
 #define SLUICE_TARGET_CPU SLUICE_MAX_WORKERS
 
-/* Linux's RPS_NO_CPU: the value of an empty rps_sock_flow entry. */
+/*
+ * Linux's RPS_NO_CPU: the value of an empty rps_sock_flow entry. In tables of more than 2^20
+ * entries, 0 is one as well, except in the slots up to the CPU mask.
+ */
 #define SLUICE_NO_CPU 0xffffu
 /* cpu_worker: this CPU has no worker; rps_map decides. */
 #define SLUICE_NO_WORKER 0xffffffffu

@@ -108,12 +108,13 @@ static int steer_map_memory(struct steer *s)
 }
 
 /*
- * A new table is all 0, which means empty but in the first slots (steer_sock_flow_empty). So a
- * large one is not written, page by page, before its flows come.
+ * A new table is all 0, which means empty, too, but in the first slots (steer_sock_flow_empty).
+ * So a large one is not written, page by page, before its flows come; where it takes no time,
+ * empty is what Linux writes, for those who read the map themselves.
  */
 static void steer_clear_flows(uint32_t *sock_flow, uint32_t entries, uint32_t cpu_mask)
 {
-	for (uint32_t i = 0; i < entries && i <= cpu_mask; i++)
+	for (uint32_t i = 0; i < entries && (i <= cpu_mask || entries <= STEER_BUILD_MIN); i++)
 		sock_flow[i] = SLUICE_NO_CPU;
 }
 
