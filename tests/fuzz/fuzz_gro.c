@@ -10,6 +10,7 @@
 
 #include "../unit/gro_engine.h"
 #include "../unit/gro_segment.h"
+#include "input.h"
 
 enum mode {
 	MODE_BYPASS = 0x1,
@@ -24,29 +25,6 @@ enum control {
 	CTL_NEXT = 0x40,	/* with the next sequence number and ID */
 	CTL_FLUSH = 0x80,	/* the poll ends here */
 };
-
-struct input {
-	const uint8_t *p;
-	size_t left;
-};
-
-static uint8_t take8(struct input *in)
-{
-	if (!in->left)
-		return 0;
-	in->left--;
-	return *in->p++;
-}
-
-static size_t take(struct input *in, uint8_t *out, size_t len)
-{
-	len = len < in->left ? len : in->left;
-	if (len)
-		memcpy(out, in->p, len);
-	in->p += len;
-	in->left -= len;
-	return len;
-}
 
 /* Offsets of the headers; false if this is no IP packet that has a transport header. */
 static bool locate(struct frame *f)

@@ -16,6 +16,7 @@
 #define RIG_FRAMES 64
 
 #include "../unit/rig.h"
+#include "input.h"
 
 /* In one input: more of the same finds nothing, and is slow. */
 #define FRAMES_MAX 100
@@ -42,29 +43,6 @@ enum control {
 	CTL_CONSUME = 0x40,	/* the clients' turn */
 	CTL_HOSTILE = 0x80,	/* a client writes what it likes */
 };
-
-struct input {
-	const uint8_t *p;
-	size_t left;
-};
-
-static uint8_t take8(struct input *in)
-{
-	if (!in->left)
-		return 0;
-	in->left--;
-	return *in->p++;
-}
-
-static size_t take(struct input *in, void *out, size_t len)
-{
-	len = len < in->left ? len : in->left;
-	if (len)
-		memcpy(out, in->p, len);
-	in->p += len;
-	in->left -= len;
-	return len;
-}
 
 /* Where the transport header is, if this is an IP packet as the engine takes them. */
 static void fix(struct frame *f, uint8_t control)

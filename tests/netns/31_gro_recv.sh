@@ -42,3 +42,27 @@ for csum in on off; do
 	cell "$TB_B4" 24-1200 merged -G
 done
 tb_stop sluiced
+
+# RATE ARGUMENTS...: 16 flows to a client that goes to the other CPU every 5 ms. What GRO has merged
+# belongs to one flow, so a flow that moves stays in order.
+hop()
+{
+	fresh 1
+	daemon --workers 0,1 "${@:2}"
+	tb_start recv "$TB_B" "$SLUICE" recv -p $PORT --gro --lane 16777216 --cpu 1 --hop 5 -t 20 -j
+	eventually serves $PORT || fail "not attached"
+	tb_exec "$TB_A" "$SLUICE" gen -i "$TB_ADEV" --dst "$TB_B4" --dport $PORT --flows 16 \
+		--size 64 --cpus 0 --rate "$1" --time 4 -j >"$TB_DIR/gen.out" || fail "no traffic"
+	sleep 0.3
+	tb_stop recv
+	what="$1 a second ${*:2}"
+	equal "$what: reordered" "$(out recv .reordered)" 0
+	[ "$(out recv .hops)" -ge 200 ] || fail "$what: only $(out recv .hops) moves"
+	[ "$(out recv .merged)" -gt 1000 ] || fail "$what: only $(out recv .merged) merged"
+	eventually books_are_closed || fail "$what: the books do not close: $(stat .books)"
+	echo "ok    $what: received $(out recv .received) of $(out gen .sent)," \
+		"$(out recv .merged) times several as one, $(out recv .hops) moves"
+}
+
+hop 300000
+hop 300000 --ring 64

@@ -99,12 +99,42 @@ static inline struct gro_spec spec_v6(struct gro_spec s)
 	return s;
 }
 
-/* A change of the second packet: are the two still merged? */
+/* A change of one field of the second packet: are the two still merged? */
 struct gro_case {
 	const char *what;
-	void (*change)(struct gro_spec *s);
+	size_t at, size;	/* of the field; FIELD(name) */
+	char op;		/* = + ^ | */
+	int64_t value;
 	bool merged;
 };
+
+#define FIELD(name) offsetof(struct gro_spec, name), sizeof(((struct gro_spec *)0)->name)
+
+static inline int64_t gro_case_value(const struct gro_case *c, int64_t is)
+{
+	switch (c->op) {
+	case '+': return is + c->value;
+	case '^': return is ^ c->value;
+	case '|': return is | c->value;
+	default: return c->value;
+	}
+}
+
+static inline void gro_case_apply(const struct gro_case *c, struct gro_spec *s)
+{
+	void *field = (uint8_t *)s + c->at;
+
+	switch (c->size) {
+	case 1:
+		*(uint8_t *)field = (uint8_t)gro_case_value(c, *(uint8_t *)field);
+		break;
+	case 2:
+		*(uint16_t *)field = (uint16_t)gro_case_value(c, *(uint16_t *)field);
+		break;
+	default:
+		*(uint32_t *)field = (uint32_t)gro_case_value(c, *(uint32_t *)field);
+	}
+}
 
 static inline void push_two(struct fixture *f, const struct gro_spec *first,
 			    const struct gro_spec *second)
@@ -123,6 +153,19 @@ static inline void follow(struct gro_spec *s)
 	s->id++;
 }
 
+/* Five of each, in turns. */
+static inline void push_in_turns(struct fixture *f, struct gro_spec a, struct gro_spec b)
+{
+	for (int n = 0; n < 5; n++) {
+		push(f, &a);
+		push(f, &b);
+		follow(&a);
+		follow(&b);
+	}
+	flush(f);
+	check_gives_back(f);
+}
+
 static inline void check_cases(struct fixture *f, const struct gro_spec *first,
 			       const struct gro_case *cases, unsigned int n)
 {
@@ -130,7 +173,7 @@ static inline void check_cases(struct fixture *f, const struct gro_spec *first,
 		struct gro_spec second = *first;
 
 		follow(&second);
-		cases[i].change(&second);
+		gro_case_apply(&cases[i], &second);
 		push_two(f, first, &second);
 		if (f->outs.nr != (cases[i].merged ? 1 : 2))
 			fail_msg("%s: %u packets", cases[i].what, f->outs.nr);

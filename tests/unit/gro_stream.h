@@ -71,6 +71,8 @@ struct gro_spec {
 	uint8_t opt_len;
 	uint16_t len;		/* of the payload */
 	/* Lies. */
+	uint8_t proto;		/* in place of TCP's or UDP's number; 0: none */
+	uint16_t ethertype;	/* in place of IP's; 0: none */
 	uint8_t doff;		/* 0: the right one */
 	uint8_t pad;		/* bytes behind the packet */
 	int ip_len, udp_len;	/* added to the right ones */
@@ -99,7 +101,7 @@ enum gro_twist {
 	TWIST_TOS, TWIST_DF, TWIST_FRAG, TWIST_RESERVED_BIT, TWIST_ID, TWIST_ID_BACK,
 	TWIST_IP_OPTIONS,
 	TWIST_IP_CSUM, TWIST_CSUM, TWIST_IP_LEN, TWIST_LABEL, TWIST_EXT, TWIST_ADDRESS, TWIST_PORT,
-	TWIST_SWAP,
+	TWIST_SWAP, TWIST_PROTO, TWIST_FRAGMENT6, TWIST_ETHERTYPE,
 	/* of TCP */
 	TWIST_SEQ_GAP, TWIST_SEQ_AGAIN, TWIST_SEQ_BACK, TWIST_ACK, TWIST_WINDOW, TWIST_SYN,
 	TWIST_RST, TWIST_URG, TWIST_NO_ACK, TWIST_ECE, TWIST_CWR, TWIST_AE, TWIST_RESERVED_FLAGS,
@@ -243,6 +245,9 @@ static inline void gro_twist_tcp(struct gro_random *r, struct gro_spec *s, enum 
 
 static inline void gro_twist_ip(struct gro_random *r, struct gro_spec *s, enum gro_twist twist)
 {
+	/* ICMP, IGMP, DCCP, ICMPv6, none, OSPF, SCTP, experimental; not those of tunnels. */
+	static const uint8_t others[] = { 1, 2, 33, 58, 59, 89, 132, 253 };
+
 	switch (twist) {
 	case TWIST_PAD: s->pad = (uint8_t)(1 + gro_below(r, 40)); break;
 	case TWIST_CUT: s->cut = (uint8_t)(1 + gro_below(r, 80)); break;
@@ -271,6 +276,13 @@ static inline void gro_twist_ip(struct gro_random *r, struct gro_spec *s, enum g
 		(gro_chance(r, 50) ? s->saddr : s->daddr)[gro_below(r, s->v6 ? 16 : 4)] ^= 8;
 		break;
 	case TWIST_PORT: s->sport ^= 1; break;
+	case TWIST_PROTO: s->proto = others[gro_below(r, sizeof(others))]; break;
+	case TWIST_ETHERTYPE: s->ethertype = gro_chance(r, 50) ? 0x0806 : 100; break;
+	case TWIST_FRAGMENT6:
+		s->ext_first = 44;
+		s->ext_len = 8;
+		memcpy(s->ext, (const uint8_t[8]){ 0xff, 0, 0, 1 }, 8);
+		break;
 	case TWIST_UDP_NO_CSUM: s->no_csum = true; break;
 	case TWIST_UDP_LEN: s->udp_len = (int)gro_below(r, 31) - 20; break;
 	default: break;
@@ -299,6 +311,11 @@ static inline void gro_twist(struct gro_random *r, struct gro_spec *s, enum gro_
 	}
 }
 
+static inline uint8_t gro_proto(const struct gro_spec *s)
+{
+	return s->proto ? s->proto : s->udp ? 17 : 6;
+}
+
 static inline uint8_t *gro_put_ip4(uint8_t *p, const struct gro_spec *s, unsigned int len)
 {
 	unsigned int hlen = s->ip_options ? 24 : 20;
@@ -309,7 +326,7 @@ static inline uint8_t *gro_put_ip4(uint8_t *p, const struct gro_spec *s, unsigne
 	put16(p + 4, s->id);
 	put16(p + 6, s->frag);
 	p[8] = s->ttl;
-	p[9] = s->udp ? 17 : 6;
+	p[9] = gro_proto(s);
 	put16(p + 10, 0);
 	memcpy(p + 12, s->saddr, 4);
 	memcpy(p + 16, s->daddr, 4);
@@ -320,7 +337,7 @@ static inline uint8_t *gro_put_ip4(uint8_t *p, const struct gro_spec *s, unsigne
 
 static inline uint8_t *gro_put_ip6(uint8_t *p, const struct gro_spec *s, unsigned int len)
 {
-	uint8_t l4 = s->udp ? 17 : 6, *next = p + 6;
+	uint8_t l4 = gro_proto(s), *next = p + 6;
 
 	gro_put32(p, 0x60000000 | (uint32_t)s->tos << 20 | s->label);
 	put16(p + 4, (unsigned int)((int)(len + s->ext_len) + s->ip_len) & 0xffff);
@@ -382,7 +399,7 @@ static inline void gro_build(const struct gro_spec *s, struct frame *f)
 	f->l3 = FRAME_L3;
 	memset(f->b, 0x02, 12);
 	f->b[5] = s->mac;
-	put16(f->b + 12, s->v6 ? 0x86dd : 0x0800);
+	put16(f->b + 12, s->ethertype ? s->ethertype : s->v6 ? 0x86dd : 0x0800);
 	l4 = s->v6 ? gro_put_ip6(f->b + FRAME_L3, s, len) : gro_put_ip4(f->b + FRAME_L3, s, len);
 	p = gro_put_l4(l4, s, len);
 	for (unsigned int i = 0; i < s->len; i++)

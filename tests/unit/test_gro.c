@@ -105,6 +105,17 @@ static void test_flush_by_age(void **state)
 	assert_int_equal(f->outs.nr, 2);
 }
 
+static void test_clock_set_back(void **state)
+{
+	struct fixture *f = *state;
+
+	f->g.gro.now = 1000;
+	push_flow(f, 1, 0);
+	f->g.gro.now = 500;
+	gro_flush(&f->g.gro, 400);
+	assert_int_equal(f->outs.nr, 1);
+}
+
 static void test_waiting(void **state)
 {
 	struct fixture *f = *state;
@@ -259,6 +270,7 @@ int main(void)
 		IN_FIXTURE(test_buckets),
 		IN_FIXTURE(test_hash_differs),
 		IN_FIXTURE(test_flush_by_age),
+		IN_FIXTURE(test_clock_set_back),
 		IN_FIXTURE(test_waiting),
 		IN_FIXTURE(test_link_layer_differs),
 		IN_FIXTURE(test_max_size),

@@ -8,190 +8,40 @@
 
 #include "gro_fixture.h"
 
-static void nothing(struct gro_spec *s)
-{
-	(void)s;
-}
-
-static void id_gap(struct gro_spec *s)
-{
-	s->id++;
-}
-
-static void id_back(struct gro_spec *s)
-{
-	s->id -= 2;
-}
-
-static void id_same(struct gro_spec *s)
-{
-	s->id--;
-}
-
-static void other_ttl(struct gro_spec *s)
-{
-	s->ttl--;
-}
-
-static void other_tos(struct gro_spec *s)
-{
-	s->tos = 1;
-}
-
-static void other_df(struct gro_spec *s)
-{
-	s->frag = 0;
-}
-
-static void more_fragments(struct gro_spec *s)
-{
-	s->frag |= 0x2000;
-}
-
-static void fragment_offset(struct gro_spec *s)
-{
-	s->frag |= 1;
-}
-
-static void reserved_bit(struct gro_spec *s)
-{
-	s->frag |= 0x8000;
-}
-
-static void ip_options(struct gro_spec *s)
-{
-	s->ip_options = true;
-}
-
-static void bad_ip_csum(struct gro_spec *s)
-{
-	s->bad_ip_csum = true;
-}
-
-static void longer_than_said(struct gro_spec *s)
-{
-	s->ip_len = -1;
-}
-
-static void shorter_than_said(struct gro_spec *s)
-{
-	s->ip_len = 1;
-}
-
-static void padded(struct gro_spec *s)
-{
-	s->pad = 6;
-}
-
-static void cut(struct gro_spec *s)
-{
-	s->cut = 1;
-}
-
-static void other_source(struct gro_spec *s)
-{
-	s->saddr[3] ^= 1;
-}
-
-static void other_destination(struct gro_spec *s)
-{
-	s->daddr[3] ^= 1;
-}
-
 static const struct gro_case cases4[] = {
-	{ "nothing", nothing, true },
-	{ "id gap", id_gap, false },
-	{ "id back", id_back, false },
-	{ "id same", id_same, true },
-	{ "other ttl", other_ttl, false },
-	{ "other tos", other_tos, false },
-	{ "other df", other_df, false },
-	{ "more fragments", more_fragments, false },
-	{ "fragment offset", fragment_offset, false },
-	{ "reserved bit", reserved_bit, false },
-	{ "ip options", ip_options, false },
-	{ "bad ip csum", bad_ip_csum, false },
-	{ "longer than said", longer_than_said, false },
-	{ "shorter than said", shorter_than_said, false },
-	{ "padded", padded, false },
-	{ "cut", cut, false },
-	{ "other source", other_source, false },
-	{ "other destination", other_destination, false },
+	{ "nothing", FIELD(urgent), '^', 0, true },
+	{ "id gap", FIELD(id), '+', 1, false },
+	{ "id back", FIELD(id), '+', -2, false },
+	{ "id same", FIELD(id), '+', -1, true },
+	{ "other ttl", FIELD(ttl), '+', -1, false },
+	{ "other tos", FIELD(tos), '=', 1, false },
+	{ "other df", FIELD(frag), '=', 0, false },
+	{ "more fragments", FIELD(frag), '|', 0x2000, false },
+	{ "fragment offset", FIELD(frag), '|', 1, false },
+	{ "reserved bit", FIELD(frag), '|', 0x8000, false },
+	{ "ip options", FIELD(ip_options), '=', true, false },
+	{ "bad ip csum", FIELD(bad_ip_csum), '=', true, false },
+	{ "longer than said", FIELD(ip_len), '=', -1, false },
+	{ "shorter than said", FIELD(ip_len), '=', 1, false },
+	{ "padded", FIELD(pad), '=', 6, false },
+	{ "cut", FIELD(cut), '=', 1, false },
+	{ "other source", FIELD(saddr[3]), '^', 1, false },
+	{ "other destination", FIELD(daddr[3]), '^', 1, false },
 };
 
-static void nothing6(struct gro_spec *s)
-{
-	s->id = 7;
-}
-
-static void other_hop_limit(struct gro_spec *s)
-{
-	s->ttl--;
-}
-
-static void other_class_high(struct gro_spec *s)
-{
-	s->tos = 0x80;
-}
-
-static void other_class_low(struct gro_spec *s)
-{
-	s->tos = 0x01;
-}
-
-static void other_label(struct gro_spec *s)
-{
-	s->label ^= 1;
-}
-
-static void other_label_high(struct gro_spec *s)
-{
-	s->label ^= 0x80000;
-}
-
-static void longer_than_said6(struct gro_spec *s)
-{
-	s->ip_len = -1;
-}
-
-static void shorter_than_said6(struct gro_spec *s)
-{
-	s->ip_len = 1;
-}
-
-static void padded6(struct gro_spec *s)
-{
-	s->pad = 1;
-}
-
-static void cut6(struct gro_spec *s)
-{
-	s->cut = 1;
-}
-
-static void other_source6(struct gro_spec *s)
-{
-	s->saddr[0] ^= 1;
-}
-
-static void other_destination6(struct gro_spec *s)
-{
-	s->daddr[15] ^= 1;
-}
-
 static const struct gro_case cases6[] = {
-	{ "nothing6", nothing6, true },
-	{ "other hop limit", other_hop_limit, false },
-	{ "other class high", other_class_high, false },
-	{ "other class low", other_class_low, false },
-	{ "other label", other_label, false },
-	{ "other label high", other_label_high, false },
-	{ "longer than said6", longer_than_said6, false },
-	{ "shorter than said6", shorter_than_said6, false },
-	{ "padded6", padded6, false },
-	{ "cut6", cut6, false },
-	{ "other source6", other_source6, false },
-	{ "other destination6", other_destination6, false },
+	{ "nothing", FIELD(id), '=', 7, true },
+	{ "other hop limit", FIELD(ttl), '+', -1, false },
+	{ "other class high", FIELD(tos), '=', 0x80, false },
+	{ "other class low", FIELD(tos), '=', 0x01, false },
+	{ "other label", FIELD(label), '^', 1, false },
+	{ "other label high", FIELD(label), '^', 0x80000, false },
+	{ "longer than said", FIELD(ip_len), '=', -1, false },
+	{ "shorter than said", FIELD(ip_len), '=', 1, false },
+	{ "padded", FIELD(pad), '=', 1, false },
+	{ "cut", FIELD(cut), '=', 1, false },
+	{ "other source", FIELD(saddr[0]), '^', 1, false },
+	{ "other destination", FIELD(daddr[15]), '^', 1, false },
 };
 
 static void test_ip4(void **state)

@@ -8,187 +8,37 @@
 
 #include "gro_fixture.h"
 
-static void follows(struct gro_spec *s)
-{
-	(void)s;
-}
-
-static void with_psh(struct gro_spec *s)
-{
-	s->flags |= GRO_PSH;
-}
-
-static void with_fin(struct gro_spec *s)
-{
-	s->flags |= GRO_FIN;
-}
-
-static void with_syn(struct gro_spec *s)
-{
-	s->flags |= GRO_SYN;
-}
-
-static void with_rst(struct gro_spec *s)
-{
-	s->flags |= GRO_RST;
-}
-
-static void with_urg(struct gro_spec *s)
-{
-	s->flags |= GRO_URG;
-}
-
-static void with_ece(struct gro_spec *s)
-{
-	s->flags |= GRO_ECE;
-}
-
-static void with_cwr(struct gro_spec *s)
-{
-	s->flags |= GRO_CWR;
-}
-
-static void with_ae(struct gro_spec *s)
-{
-	s->flags |= GRO_AE;
-}
-
-static void reserved(struct gro_spec *s)
-{
-	s->flags |= 0x200;
-}
-
-static void without_ack(struct gro_spec *s)
-{
-	s->flags = 0;
-}
-
-static void other_ack(struct gro_spec *s)
-{
-	s->ack++;
-}
-
-static void other_ack_high(struct gro_spec *s)
-{
-	s->ack ^= 0x80000000;
-}
-
-static void other_window(struct gro_spec *s)
-{
-	s->window ^= 1;
-}
-
-static void urgent_pointer(struct gro_spec *s)
-{
-	s->urgent = 99;
-}
-
-static void gap(struct gro_spec *s)
-{
-	s->seq++;
-}
-
-static void overlap(struct gro_spec *s)
-{
-	s->seq--;
-}
-
-static void again(struct gro_spec *s)
-{
-	s->seq = 1000;
-}
-
-static void short_one(struct gro_spec *s)
-{
-	s->len--;
-}
-
-static void one_byte(struct gro_spec *s)
-{
-	s->len = 1;
-}
-
-static void empty(struct gro_spec *s)
-{
-	s->len = 0;
-}
-
-static void long_one(struct gro_spec *s)
-{
-	s->len++;
-}
-
-static void other_options(struct gro_spec *s)
-{
-	s->opt[11] ^= 1;
-}
-
-static void fewer_options(struct gro_spec *s)
-{
-	s->opt_len = 8;
-}
-
-static void more_options(struct gro_spec *s)
-{
-	s->opt_len = 16;
-}
-
-static void bad_csum(struct gro_spec *s)
-{
-	s->bad_csum = true;
-}
-
-static void doff_small(struct gro_spec *s)
-{
-	s->doff = 4;
-}
-
-static void doff_large(struct gro_spec *s)
-{
-	s->doff = 15;
-}
-
-static void other_sport(struct gro_spec *s)
-{
-	s->sport ^= 1;
-}
-
-static void other_dport(struct gro_spec *s)
-{
-	s->dport ^= 0x100;
-}
-
 static const struct gro_case cases[] = {
-	{ "follows", follows, true },
-	{ "with psh", with_psh, true },
-	{ "with fin", with_fin, true },
-	{ "with syn", with_syn, false },
-	{ "with rst", with_rst, false },
-	{ "with urg", with_urg, false },
-	{ "with ece", with_ece, false },
-	{ "with cwr", with_cwr, false },
-	{ "with ae", with_ae, false },
-	{ "reserved", reserved, false },
-	{ "without ack", without_ack, false },
-	{ "other ack", other_ack, false },
-	{ "other ack high", other_ack_high, false },
-	{ "other window", other_window, false },
-	{ "urgent pointer", urgent_pointer, true },
-	{ "gap", gap, false },
-	{ "overlap", overlap, false },
-	{ "again", again, false },
-	{ "short one", short_one, true },
-	{ "one byte", one_byte, true },
-	{ "empty", empty, false },
-	{ "long one", long_one, false },
-	{ "other options", other_options, false },
-	{ "fewer options", fewer_options, false },
-	{ "more options", more_options, false },
-	{ "bad csum", bad_csum, false },
-	{ "doff small", doff_small, false },
-	{ "doff large", doff_large, false },
-	{ "other sport", other_sport, false },
-	{ "other dport", other_dport, false },
+	{ "follows", FIELD(urgent), '^', 0, true },
+	{ "with psh", FIELD(flags), '|', GRO_PSH, true },
+	{ "with fin", FIELD(flags), '|', GRO_FIN, true },
+	{ "with syn", FIELD(flags), '|', GRO_SYN, false },
+	{ "with rst", FIELD(flags), '|', GRO_RST, false },
+	{ "with urg", FIELD(flags), '|', GRO_URG, false },
+	{ "with ece", FIELD(flags), '|', GRO_ECE, false },
+	{ "with cwr", FIELD(flags), '|', GRO_CWR, false },
+	{ "with ae", FIELD(flags), '|', GRO_AE, false },
+	{ "reserved", FIELD(flags), '|', 0x200, false },
+	{ "without ack", FIELD(flags), '=', 0, false },
+	{ "other ack", FIELD(ack), '+', 1, false },
+	{ "other ack high", FIELD(ack), '^', 0x80000000, false },
+	{ "other window", FIELD(window), '^', 1, false },
+	{ "urgent pointer", FIELD(urgent), '=', 99, true },
+	{ "gap", FIELD(seq), '+', 1, false },
+	{ "overlap", FIELD(seq), '+', -1, false },
+	{ "again", FIELD(seq), '=', 1000, false },
+	{ "short one", FIELD(len), '+', -1, true },
+	{ "one byte", FIELD(len), '=', 1, true },
+	{ "empty", FIELD(len), '=', 0, false },
+	{ "long one", FIELD(len), '+', 1, false },
+	{ "other options", FIELD(opt[11]), '^', 1, false },
+	{ "fewer options", FIELD(opt_len), '=', 8, false },
+	{ "more options", FIELD(opt_len), '=', 16, false },
+	{ "bad csum", FIELD(bad_csum), '=', true, false },
+	{ "doff small", FIELD(doff), '=', 4, false },
+	{ "doff large", FIELD(doff), '=', 15, false },
+	{ "other sport", FIELD(sport), '^', 1, false },
+	{ "other dport", FIELD(dport), '^', 0x100, false },
 };
 
 static struct gro_spec first_with_options(void)
@@ -339,15 +189,8 @@ static void test_ports_apart(void **state)
 	struct fixture *f = *state;
 
 	b.sport++;
-	for (int n = 0; n < 10; n++) {
-		push(f, &a);
-		push(f, &b);
-		follow(&a);
-		follow(&b);
-	}
-	flush(f);
+	push_in_turns(f, a, b);
 	assert_int_equal(f->outs.nr, 2);
-	check_gives_back(f);
 }
 
 int main(void)

@@ -8,79 +8,19 @@
 
 #include "gro_fixture.h"
 
-static void follows(struct gro_spec *s)
-{
-	(void)s;
-}
-
-static void short_one(struct gro_spec *s)
-{
-	s->len--;
-}
-
-static void one_byte(struct gro_spec *s)
-{
-	s->len = 1;
-}
-
-static void empty(struct gro_spec *s)
-{
-	s->len = 0;
-}
-
-static void long_one(struct gro_spec *s)
-{
-	s->len++;
-}
-
-static void bad_csum(struct gro_spec *s)
-{
-	s->bad_csum = true;
-}
-
-static void no_csum(struct gro_spec *s)
-{
-	s->no_csum = true;
-}
-
-static void said_shorter(struct gro_spec *s)
-{
-	s->udp_len = -1;
-}
-
-static void said_longer(struct gro_spec *s)
-{
-	s->udp_len = 1;
-}
-
-static void other_sport(struct gro_spec *s)
-{
-	s->sport ^= 1;
-}
-
-static void other_dport(struct gro_spec *s)
-{
-	s->dport++;
-}
-
-static void other_port_not_asked(struct gro_spec *s)
-{
-	s->dport = GRO_PORT_OTHER;
-}
-
 static const struct gro_case cases[] = {
-	{ "follows", follows, true },
-	{ "short one", short_one, true },
-	{ "one byte", one_byte, true },
-	{ "empty", empty, false },
-	{ "long one", long_one, false },
-	{ "bad csum", bad_csum, false },
-	{ "no csum", no_csum, false },
-	{ "said shorter", said_shorter, false },
-	{ "said longer", said_longer, false },
-	{ "other sport", other_sport, false },
-	{ "other dport", other_dport, false },
-	{ "other port not asked", other_port_not_asked, false },
+	{ "follows", FIELD(urgent), '^', 0, true },
+	{ "short one", FIELD(len), '+', -1, true },
+	{ "one byte", FIELD(len), '=', 1, true },
+	{ "empty", FIELD(len), '=', 0, false },
+	{ "long one", FIELD(len), '+', 1, false },
+	{ "bad csum", FIELD(bad_csum), '=', true, false },
+	{ "no csum", FIELD(no_csum), '=', true, false },
+	{ "said shorter", FIELD(udp_len), '=', -1, false },
+	{ "said longer", FIELD(udp_len), '=', 1, false },
+	{ "other sport", FIELD(sport), '^', 1, false },
+	{ "other dport", FIELD(dport), '+', 1, false },
+	{ "other port not asked", FIELD(dport), '=', GRO_PORT_OTHER, false },
 };
 
 static void test_follows(void **state)
@@ -180,15 +120,8 @@ static void test_tcp_apart(void **state)
 	struct gro_spec u = spec_udp(100), t = spec_tcp(100);
 	struct fixture *f = *state;
 
-	for (int n = 0; n < 5; n++) {
-		push(f, &u);
-		push(f, &t);
-		follow(&u);
-		follow(&t);
-	}
-	flush(f);
+	push_in_turns(f, u, t);
 	assert_int_equal(f->outs.nr, 2);
-	check_gives_back(f);
 }
 
 int main(void)

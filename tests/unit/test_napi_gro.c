@@ -141,6 +141,81 @@ static void test_end_of_poll(void **state)
 	rig_close(rig);
 }
 
+/* One batch at this time. */
+static void poll_at(struct rig *rig, uint64_t now)
+{
+	rig->worker.now = now;
+	napi_poll(&rig->worker.napi[0], NAPI_WEIGHT);
+	sock_flush(&rig->worker, true);
+	napi_complete(&rig->worker.napi[0]);
+}
+
+/* With gro_flush_timeout a packet grows over several polls, until its first part is that old. */
+static void test_flush_timeout(void **state)
+{
+	struct rig *rig = open_rig(1);
+	struct rig_sock *s = one_sock(rig, true);
+
+	(void)state;
+	rig->engine->gro_flush_timeout = 1000;
+	send_flow(rig, 1000, 0, 3, 1);
+	poll_at(rig, 5000);
+	assert_int_equal(rig->worker.napi[0].held, 3);
+	assert_int_equal(rig->flow_head[TARGET], 0);
+	send_flow(rig, 1000, 3, 2, 4);
+	poll_at(rig, 5999);
+	assert_null(rig_next(s));
+	poll_at(rig, 6000);
+	check_rec(s, 0, 5);
+	assert_int_equal(rig->flow_head[TARGET], 5);
+	/* Switched off, and the clock set back: nothing stays behind. */
+	send_flow(rig, 1000, 5, 2, 6);
+	poll_at(rig, 7000);
+	rig->engine->gro_flush_timeout = 0;
+	poll_at(rig, 7001);
+	check_rec(s, 5, 2);
+	rig->engine->gro_flush_timeout = 1000;
+	send_flow(rig, 1000, 7, 2, 8);
+	poll_at(rig, 7002);
+	poll_at(rig, 3000);
+	check_rec(s, 7, 2);
+	rig_close(rig);
+}
+
+/* A worker does not go to sleep on what it holds. */
+static void test_worker_waits(void **state)
+{
+	struct rig *rig = open_rig(2);
+	struct rig_sock *s = one_sock(rig, true);
+
+	(void)state;
+	rig->engine->gro_flush_timeout = 5000000;
+	send_flow(rig, 1000, 0, 2, 1);
+	assert_true(worker_round(&rig->worker));
+	assert_null(rig_next(s));
+	send_flow(rig, 1000, 2, 2, 3);
+	rig_run(rig);
+	check_rec(s, 0, 4);
+	rig_close(rig);
+}
+
+/* Stopped, it hands over what it holds. */
+static void test_worker_stops(void **state)
+{
+	struct rig *rig = open_rig(1);
+	struct rig_sock *s = one_sock(rig, true);
+
+	(void)state;
+	rig->engine->gro_flush_timeout = 3600000000000ull;
+	send_flow(rig, 1000, 0, 3, 1);
+	assert_int_equal(worker_start(&rig->worker), 0);
+	for (int ms = 0; ms < 5000 && stat_read(&rig->worker.stat.processed) < 3; ms++)
+		usleep(1000);
+	worker_stop(&rig->worker);
+	check_rec(s, 0, 3);
+	rig_close(rig);
+}
+
 /* Flows that come interleaved are put in order by flow, and each in its own. */
 static void test_interleaved(void **state)
 {
@@ -230,6 +305,24 @@ static void test_who_asked(void **state)
 	rig_close(rig);
 }
 
+/* Segment i of a flow of TCP. */
+static struct frame segment(unsigned int i)
+{
+	uint8_t tail[4] = { 0, 6, 0, 30 }, *th;
+	struct frame f = datagram(1000, i, 22);
+	uint32_t sum;
+
+	f.b[f.l3 + 9] = 6;
+	frame_ip_csum(&f);
+	th = f.b + f.l4;
+	memset(th + 4, 0, 16);
+	put16(th + 6, i * 10);
+	put16(th + 12, 0x5010);
+	sum = ref_sum(ref_sum(0, f.b + f.l3 + 12, 8), tail, 4);
+	put16(th + 16, 0xffff - ref_sum(sum, th, 30));
+	return f;
+}
+
 /* No lane takes TCP yet: each segment of what was merged has its reason. */
 static void test_drop_counts_segments(void **state)
 {
@@ -237,24 +330,38 @@ static void test_drop_counts_segments(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 10; i++) {
-		struct frame f = datagram(1000, i, LEN);
-		uint8_t *th = f.b + f.l4, tail[4] = { 0, 6, 0, LEN + 8 };
-		uint32_t sum;
+		struct frame f = segment(i);
 
-		f.b[f.l3 + 9] = 6;
-		memset(th + 4, 0, 16);
-		th[12] = 0x50;
-		th[13] = 0x10;
-		put16(th + 6, i * (LEN + 8 - 20));
-		sum = ref_sum(ref_sum(0, f.b + f.l3 + 12, 8), tail, 4);
-		put16(th + 16, 0xffff - ref_sum(sum, th, LEN + 8));
-		frame_ip_csum(&f);
 		rig_push_hash(rig, 0, &f, 9, i + 1);
 	}
-	assert_int_equal(napi_poll(&rig->worker.napi[0], NAPI_WEIGHT), 10);
+	rig->engine->gro_flush_timeout = 1000;
+	poll_at(rig, 5000);
+	assert_int_equal(rig->worker.napi[0].gro.held, 1);
+	poll_at(rig, 6000);
 	assert_int_equal(rig_drops(rig, SLUICE_DROP_IP_PROTO), 10);
-	rig_run(rig);
 	assert_int_equal(rig->flow_head[TARGET], 10);
+	rig_close(rig);
+}
+
+/* However long it may hold packets: when there are no others left, it lets go of them. */
+static void test_all_held(void **state)
+{
+	struct rig *rig = open_rig(1);
+	struct napi *napi = &rig->worker.napi[0];
+
+	(void)state;
+	rig->engine->gro_flush_timeout = 3600000000000ull;
+	for (unsigned int i = 0; i < WORKER_PKTS + 100; i++) {
+		struct frame f = segment(i);
+
+		rig_push_hash(rig, 0, &f, 9, i + 1);
+	}
+	for (int polls = 0; polls < 100 && napi->stat.received < WORKER_PKTS + 100; polls++)
+		poll_at(rig, 1ull << 62);
+	assert_int_equal(napi->stat.received, WORKER_PKTS + 100);
+	assert_true(rig_drops(rig, SLUICE_DROP_IP_PROTO) >= WORKER_PKTS);
+	rig->engine->gro_flush_timeout = 0;
+	rig_run(rig);
 	rig_close(rig);
 }
 
@@ -382,10 +489,14 @@ int main(void)
 		cmocka_unit_test(test_not_asked),
 		cmocka_unit_test(test_off),
 		cmocka_unit_test(test_end_of_poll),
+		cmocka_unit_test(test_flush_timeout),
+		cmocka_unit_test(test_worker_waits),
+		cmocka_unit_test(test_worker_stops),
 		cmocka_unit_test(test_interleaved),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_who_asked),
 		cmocka_unit_test(test_drop_counts_segments),
+		cmocka_unit_test(test_all_held),
 		cmocka_unit_test(test_lane_full),
 		cmocka_unit_test(test_head),
 		cmocka_unit_test(test_head_held),

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -16,15 +17,22 @@
 
 /* Longer than any Ethernet payload; not a power of two, so that buffers do not share cache sets. */
 #define BUFFER_BYTES 9280u
+#define BUFFER_BYTES_GRO 65600u
 #define BATCH_MAX 1024u
 /* How late a signal or an end may be noticed while nothing arrives, and while much does. */
 #define WAIT_MS 20
 #define LOOK_NS (5 * 1000000ull)
 #define NS 1000000000ull
 
+union receive_control {
+	struct cmsghdr align;
+	uint8_t bytes[CMSG_SPACE(sizeof(int))];
+};
+
 struct receive_buffers {
 	struct mmsghdr vec[BATCH_MAX];
 	struct iovec iov[BATCH_MAX];
+	union receive_control control[BATCH_MAX];
 	struct sluice_view view[BATCH_MAX];
 	uint8_t pattern[BUFFER_BYTES];
 	uint8_t *data;
@@ -41,19 +49,20 @@ static uint64_t clock_ns(void)
 	return (uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec;
 }
 
-static struct receive_buffers *buffers_new(uint32_t batch)
+static struct receive_buffers *buffers_new(uint32_t batch, bool gro)
 {
 	struct receive_buffers *b = calloc(1, sizeof(*b));
+	uint32_t bytes = gro ? BUFFER_BYTES_GRO : BUFFER_BYTES;
 
 	if (!b)
 		return NULL;
-	b->data = aligned_alloc(64, (size_t)batch * BUFFER_BYTES);
+	b->data = aligned_alloc(64, (size_t)batch * bytes);
 	if (!b->data) {
 		free(b);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < batch; i++) {
-		b->iov[i] = (struct iovec){ b->data + (size_t)i * BUFFER_BYTES, BUFFER_BYTES };
+		b->iov[i] = (struct iovec){ b->data + (size_t)i * bytes, bytes };
 		b->vec[i].msg_hdr.msg_iov = &b->iov[i];
 		b->vec[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -92,7 +101,7 @@ static int bind_socket(int fd, const struct receive_plan *plan, uint16_t port)
 static int open_socket(const struct receive_plan *plan, uint16_t port, const char **what)
 {
 	struct timeval wait = { .tv_usec = WAIT_MS * 1000 };
-	int size = (int)plan->rcvbuf, fd, err;
+	int size = (int)plan->rcvbuf, on = 1, fd, err;
 
 	*what = "open";
 	fd = socket(plan->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -101,6 +110,12 @@ static int open_socket(const struct receive_plan *plan, uint16_t port, const cha
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	if (size && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	*what = "UDP_GRO";
+	if (plan->gro && setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
 	*what = "bind";
 	err = bind_socket(fd, plan, port);
 	if (err) {
@@ -152,7 +167,7 @@ int receive_open(struct receive *r, const struct receive_plan *plan, uint16_t *p
 	r->plan.nports = 0;
 	*port = 0;
 	*what = "memory";
-	r->buf = buffers_new(plan->batch);
+	r->buf = buffers_new(plan->batch, plan->gro);
 	if (!r->buf || track_init(&r->track)) {
 		buffers_free(r->buf);
 		return -ENOMEM;
@@ -211,23 +226,51 @@ static void check(struct receive *r, struct receive_port *p, const uint8_t *data
 	track_add(&r->track, ntohl(head.run), ntohl(head.flow), p->port, ntohl(head.seq));
 }
 
+/* What came at once: a datagram, or several of gso_size bytes but for the last; how many. */
+static int check_all(struct receive *r, struct receive_port *p, const uint8_t *data, uint32_t len,
+		     uint32_t gso_size, bool truncated)
+{
+	int n = 1;
+
+	r->merged += gso_size > 0;
+	for (; gso_size && len > gso_size; n++, data += gso_size, len -= gso_size)
+		check(r, p, data, gso_size, truncated);
+	check(r, p, data, len, truncated);
+	return n;
+}
+
+static uint32_t gso_size_of(struct msghdr *m)
+{
+	struct cmsghdr *h = CMSG_FIRSTHDR(m);
+	int size = 0;
+
+	if (h && h->cmsg_level == IPPROTO_UDP && h->cmsg_type == UDP_GRO)
+		memcpy(&size, CMSG_DATA(h), sizeof(size));
+	return (uint32_t)size;
+}
+
 /* The number of datagrams, 0 if none came, or -errno. */
 static int receive_views(struct receive *r, struct receive_port *p)
 {
-	int n = sluice_peek(p->sock, r->buf->view, r->plan.batch), err;
+	int n = sluice_peek(p->sock, r->buf->view, r->plan.batch), got = 0, err;
 
 	if (n <= 0)
 		return n == -EAGAIN || n == -EINTR ? 0 : n;
 	for (int i = 0; i < n; i++)
-		check(r, p, r->buf->view[i].data, r->buf->view[i].len, false);
+		got += check_all(r, p, r->buf->view[i].data, r->buf->view[i].len,
+				 r->buf->view[i].gso_size, false);
 	err = sluice_release(p->sock, (unsigned int)n);
-	return err ? err : n;
+	return err ? err : got;
 }
 
 static int receive_messages(struct receive *r, struct receive_port *p, bool wait)
 {
-	int flags = wait ? MSG_WAITFORONE : MSG_DONTWAIT, n;
+	int flags = wait ? MSG_WAITFORONE : MSG_DONTWAIT, got = 0, n;
 
+	for (uint32_t i = 0; r->plan.gro && i < r->plan.batch; i++) {
+		r->buf->vec[i].msg_hdr.msg_control = &r->buf->control[i];
+		r->buf->vec[i].msg_hdr.msg_controllen = sizeof(r->buf->control[i]);
+	}
 	if (p->sock)
 		n = sluice_recvmmsg(p->sock, r->buf->vec, r->plan.batch, flags, NULL);
 	else if ((n = recvmmsg(p->fd, r->buf->vec, r->plan.batch, flags, NULL)) < 0)
@@ -235,9 +278,10 @@ static int receive_messages(struct receive *r, struct receive_port *p, bool wait
 	if (n < 0)
 		return n == -EAGAIN || n == -EINTR ? 0 : n;
 	for (int i = 0; i < n; i++)
-		check(r, p, r->buf->iov[i].iov_base, r->buf->vec[i].msg_len,
-		      r->buf->vec[i].msg_hdr.msg_flags & MSG_TRUNC);
-	return n;
+		got += check_all(r, p, r->buf->iov[i].iov_base, r->buf->vec[i].msg_len,
+				 gso_size_of(&r->buf->vec[i].msg_hdr),
+				 r->buf->vec[i].msg_hdr.msg_flags & MSG_TRUNC);
+	return got;
 }
 
 static int receive_batch(struct receive *r, struct receive_port *p, bool wait)

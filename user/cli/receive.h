@@ -36,6 +36,7 @@ struct receive_plan {
 	uint32_t rcvbuf;		/* bytes of the kernel socket; 0: default */
 	const char *dev;		/* of the daemon; NULL: the only one */
 	bool require, verify;
+	bool gro;			/* asks for merged datagrams (UDP_GRO) */
 	int cpu;			/* -1: not pinned */
 	uint64_t hop_ns;		/* 0: stays */
 	uint64_t count, time_ns, idle_ns;	/* ends; 0: none */
@@ -56,6 +57,7 @@ struct receive {
 	struct track track;
 	sigset_t signals;
 	uint64_t received, bytes;
+	uint64_t merged;	/* times that several datagrams came as one */
 	uint64_t foreign;	/* without our header */
 	uint64_t malformed;	/* with our header, but longer than any frame of ours */
 	uint64_t corrupt;	/* a byte that is not the pattern's; only with verify */

@@ -24,7 +24,7 @@ struct recv {
 	struct opt_list ports;
 	uint32_t cpu, batch, lane, rcvbuf;
 	uint64_t count, time_ns, idle_ns, interval_ns, hop_ns;
-	bool ip4, ip6, kernel, view, require, verify, json;
+	bool ip4, ip6, kernel, view, require, verify, gro, json;
 };
 
 #define FIELD(f) offsetof(struct recv, f)
@@ -44,6 +44,8 @@ static const struct opt recv_opts[] = {
 	  "read datagrams where they lie, without a copy" },
 	{ 0, "require", NULL, NULL, FIELD(require), 0, 0,
 	  "fail rather than fall back to the kernel" },
+	{ 0, "gro", NULL, NULL, FIELD(gro), 0, 0,
+	  "take consecutive datagrams of a flow as one (UDP_GRO)" },
 	{ 0, "verify", NULL, NULL, FIELD(verify), 0, 0, "check every byte of the payload" },
 	{ 0, "dev", "DEV", opt_string, FIELD(dev), 0, 0, "device whose daemon to use" },
 	{ 0, "lane", "BYTES", opt_u32, FIELD(lane), SLUICE_LANE_MIN, SLUICE_LANE_MAX,
@@ -202,6 +204,7 @@ static int report_json(const struct recv *c, const struct receive *r, const stru
 	js_add_u64(o, "received", r->received);
 	js_add_u64(o, "lane", s->lane);
 	js_add_u64(o, "kernel", s->kernel);
+	js_add_u64(o, "merged", r->merged);
 	js_add_u64(o, "bytes", r->bytes);
 	js_add_u64(o, "lost", track_lost(&r->track));
 	js_add_u64(o, "reordered", r->track.reordered);
@@ -250,6 +253,8 @@ static int report_text(const struct recv *c, const struct receive *r, const stru
 	printf("received   %12" PRIu64 "  lane %" PRIu64 ", kernel %" PRIu64 ", %" PRIu64
 	       " bytes\n",
 	       r->received, s->lane, s->kernel, r->bytes);
+	if (c->gro)
+		printf("merged     %12" PRIu64 "  times that several came as one\n", r->merged);
 	printf("lost       %12" PRIu64 "\n", track_lost(&r->track));
 	printf("reordered  %12" PRIu64 "\n", r->track.reordered);
 	printf("duplicates %12" PRIu64 "\n", r->track.duplicates);
@@ -319,6 +324,7 @@ static int plan_from(const struct recv *c, struct receive_plan *plan, uint8_t *a
 		.dev = c->dev,
 		.require = c->require,
 		.verify = c->verify,
+		.gro = c->gro,
 		.cpu = c->cpu == NO_CPU ? -1 : (int)c->cpu,
 		.hop_ns = c->hop_ns,
 		.count = c->count,

@@ -31,6 +31,7 @@ struct engine {
 	uint32_t ifindex;
 	enum csum_mode csum;
 	uint32_t gro_max_size;		/* Linux's (gro.h); 0: GRO is off */
+	uint64_t gro_flush_timeout;	/* Linux's: ns that GRO holds a packet; 0: for one poll */
 	__u64 hash_key[2];		/* as the XDP program's, for packets that came without rx_meta */
 	bool mirror;			/* frames are for anybody: tags are skipped */
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */

@@ -110,9 +110,12 @@ void gro_flush(struct gro *gro, uint64_t before)
 	for (unsigned int i = 0; i < GRO_BUCKETS; i++) {
 		struct gro_list *list = &gro->list[i];
 
-		while (list->count && gro_cb(list->held[0])->age <= before) {
+		while (list->count) {
 			struct pkt *pkt = list->held[0];
+			uint64_t age = gro_cb(pkt)->age;
 
+			if (age > before && age <= gro->now)
+				break;
 			gro_remove(list, pkt);
 			gro_complete(gro, pkt);
 		}

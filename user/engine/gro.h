@@ -60,7 +60,7 @@ struct gro {
 	void *ctx;
 	uint32_t max_size;	/* Linux's gro_max_size; what exceeds GRO_MAX_SIZE is not used */
 	bool csum_partial_ok;	/* a bare pseudo-header sum is as good as a right checksum */
-	uint64_t now;		/* age of what is held from now on, in any unit */
+	uint64_t now;		/* since when what comes now is held, in any unit */
 	unsigned int held;	/* merged ones count once */
 	struct gro_list list[GRO_BUCKETS];
 };
@@ -70,7 +70,10 @@ void gro_init(struct gro *gro, const struct gro_ops *ops, void *ctx);
 /* Takes pkt, whose data is at the MAC header. */
 void gro_receive(struct gro *gro, struct pkt *pkt);
 
-/* Lets go of what is held since `before` (in the unit of gro->now) or earlier. */
+/*
+ * Lets go of what is held since `before` (in the unit of gro->now) or earlier, and of what
+ * seems to be from the future: then the clock was set back.
+ */
 void gro_flush(struct gro *gro, uint64_t before);
 
 static inline void gro_flush_all(struct gro *gro)

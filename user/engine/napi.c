@@ -210,6 +210,19 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 		gro_receive(&napi->gro, pkt);
 }
 
+/*
+ * At the end of every poll, as Linux does with a HZ below 1000, or on time: what is held longer waits
+ * for packets that may not come, and keeps its flow from moving.
+ */
+static void napi_gro_flush(struct napi *napi)
+{
+	uint64_t timeout = __atomic_load_n(&napi->worker->engine->gro_flush_timeout,
+					   __ATOMIC_RELAXED);
+
+	if (napi->gro.held)
+		gro_flush(&napi->gro, timeout ? napi->gro.now - timeout : UINT64_MAX);
+}
+
 unsigned int napi_poll(struct napi *napi, unsigned int budget)
 {
 	struct rx_desc desc[NAPI_WEIGHT];
@@ -217,10 +230,15 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 	uint64_t bytes = 0;
 
 	if (n > napi->worker->pool.nr_free)
+		gro_flush_all(&napi->gro);
+	if (n > napi->worker->pool.nr_free)
 		n = napi->worker->pool.nr_free;
 	n = napi->src->ops->peek(napi->src, desc, n);
-	if (!n)
+	napi->gro.now = napi->worker->now;
+	if (!n) {
+		napi_gro_flush(napi);
 		return 0;
+	}
 	napi->gro.max_size = __atomic_load_n(&napi->worker->engine->gro_max_size, __ATOMIC_RELAXED);
 	napi->gro.csum_partial_ok = napi->worker->engine->csum == CSUM_PARTIAL_OK;
 	for (unsigned int i = 0; i < n && i < NAPI_PREFETCH; i++)
@@ -231,11 +249,7 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget)
 		bytes += desc[i].len;
 		napi_receive(napi, &desc[i]);
 	}
-	/*
-	 * At the end of every poll, as Linux does with a HZ below 1000: what is held longer
-	 * than that waits for packets that may not come, and keeps its flow from moving.
-	 */
-	gro_flush_all(&napi->gro);
+	napi_gro_flush(napi);
 	stat_add(&napi->stat.received, n);
 	stat_add(&napi->stat.bytes, bytes);
 	stat_add(&napi->worker->stat.processed, n);

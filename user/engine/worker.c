@@ -102,6 +102,14 @@ static void worker_beat(const struct worker *worker, uint64_t ns)
 		__atomic_store_n(&beat[worker->index].ns, ns, __ATOMIC_RELAXED);
 }
 
+static bool worker_holds(const struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		if (worker->napi[i].gro.held)
+			return true;
+	return false;
+}
+
 void worker_report_broken(const struct worker *worker)
 {
 	uint64_t one = 1;
@@ -166,7 +174,9 @@ static void worker_fill_list(struct worker *worker)
 	for (unsigned int i = 0; i < worker->nr_napi; i++) {
 		struct napi *napi = &worker->napi[i];
 
-		if (!napi->scheduled && napi->src->ops->pending(napi->src))
+		/* What GRO holds is flushed by a poll. */
+		if (!napi->scheduled &&
+		    (napi->gro.held || napi->src->ops->pending(napi->src)))
 			worker_schedule(worker, napi);
 	}
 	if (!worker->backlog->napi.scheduled && backlog_has_input(worker->backlog))
@@ -218,9 +228,20 @@ bool worker_round(struct worker *worker)
 	}
 	if (worker->nr_pending)
 		sock_flush(worker, false);
-	/* Also of instances that had no packets: nothing is kept back when a worker has no more to do. */
+	/* Also instances without packets: nothing is kept back when there is no more to do. */
 	worker_complete(worker);
-	return worker->nr_pending > 0;
+	return worker->nr_pending > 0 || worker_holds(worker);
+}
+
+/* Nothing is in hand after this. */
+static void worker_finish(struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->nr_napi; i++)
+		gro_flush_all(&worker->napi[i].gro);
+	sock_flush(worker, true);
+	if (worker->tapped)
+		tap_commit(worker);
+	worker_complete(worker);
 }
 
 static bool worker_pending(const struct worker *worker)
@@ -316,8 +337,7 @@ static void *worker_main(void *arg)
 		else if (!worker_spin(worker))
 			worker_sleep(worker, fds);
 	}
-	sock_flush(worker, true);
-	worker_complete(worker);
+	worker_finish(worker);
 	rcu_unregister_thread();
 	free(fds);
 	return NULL;
