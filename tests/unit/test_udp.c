@@ -543,7 +543,7 @@ static void test_table_rest(void **state)
 	struct pkt pkt = pkt_of("192.0.2.1", 1000, "192.0.2.2", DEV_A);
 	struct udp_entry any = { .key.ipv6 = true }, exact;
 	struct udp_table *table = calloc(1, sizeof(*table));
-	struct sock sock[2];
+	struct sock sock[2] = { 0 };
 
 	(void)state;
 	any.sk = &sock[0];

@@ -87,15 +87,15 @@ static int opt_ports(const struct opt *o, const char *arg, void *field)
 
 static const struct opt replay_opts[] = {
 	{ 0, "local", "ADDR", opt_local, offsetof(struct replay_conf, local), 0, 0,
-	  "an address of this host, up to 64 times (default: any is)" },
+	  "an address of this host; may be repeated (default: any is)" },
 	{ 0, "udp", "PORT", opt_ports, offsetof(struct replay_conf, udp), 0, 65535,
-	  "a socket on this port, or on a list as 53,4000-4010; again for more (default: on all)" },
+	  "a socket on this port, or list as 53,4000-4010 (default: on all)" },
 	{ 0, "poll", "N", opt_u32, offsetof(struct replay_conf, poll), 1, REPLAYER_POLL_MAX,
 	  "packets that wait when a poll round begins (default 64)" },
 	{ 'w', "write", "FILE", opt_string, offsetof(struct replay_conf, write), 0, 0,
 	  "write the packets of the stage, as pcap" },
 	{ 0, "stage", "STAGE", opt_string, offsetof(struct replay_conf, stage), 0, 0,
-	  "rx (as captured), gro (after GRO) or l4 (datagrams that sockets got)" },
+	  "rx (as captured), gro (after GRO) or l4 (what sockets got)" },
 	{ 'j', "json", NULL, NULL, offsetof(struct replay_conf, json), 0, 0, "print JSON" },
 };
 
