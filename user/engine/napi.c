@@ -92,7 +92,7 @@ static void backlog_done(struct pkt *pkt)
 	pkt->frag_len = 0;
 }
 
-static void pkt_done(struct pkt *pkt)
+static inline __attribute__((always_inline)) void pkt_done(struct pkt *pkt)
 {
 	if (__builtin_expect(!pkt->napi->src, 0))
 		backlog_done(pkt);
