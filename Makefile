@@ -13,15 +13,18 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 VERSION := 0.1.0
 
 # The way of a packet, in its order.
-BPF    := steer guard guard_cgroup gen
-ENGINE := steer steer_rule steer_flow counter umem xsk worker napi pkt gro gro_ip gro_tcp gro_udp \
-          netif tap tap_ring vlan backlog ip4 ip6 udp sock lane rfs mem
-DAEMON := main config device watch control porter listener door handler facts ctlmsg ports judge \
-          diag guard guard_root netlink netlink_link netlink_addr lanemem taps bypass rules settings \
-          explain answer json
+BPF    := steer cpumap rfs_kernel guard guard_cgroup gen
+ENGINE := steer steer_rule steer_flow steer_build steer_cpu counter arfs umem xsk worker napi \
+          dissect pkt gro gro_ip gro_tcp gro_udp netif tap tap_ring vlan backlog ip4 ip6 udp sock \
+          lane rfs mem
+DAEMON := main config device device_queue device_steer device_worker topology watch control porter \
+          listener door handler facts ctlmsg ports judge diag guard guard_root netlink \
+          netlink_link netlink_addr lanemem taps bypass rules binds settings workers rfs_kernel \
+          explain flows answer json nic nic_irq ledger accel
 LIB    := client attach lane cmsg recv view wait
 CLI    := main opt out query tap print neigh frame dispatcher inject gen track receive recv stat \
-          sock flow endpoint mask rule rps explain softnet dump capture inbox datagram replayer replay
+          softnet sock flow flow_cond endpoint mask rule rps worker explain dump capture inbox \
+          datagram replayer replay
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')

@@ -5,9 +5,9 @@
  * every change of target, not only for one that RFS asks for).
  *
  * Invariant, per entry: of all packets that went by this entry, those not yet
- * processed are on its worker, numbered last_qtail or less. So an entry may
- * change its worker when that one's head has reached last_qtail, and no packet
- * overtakes another. Flows that share an entry share its worker and its
+ * processed are on its target, numbered last_qtail or less. So an entry may
+ * change its target when that one's head has reached last_qtail, and no packet
+ * overtakes another. Flows that share an entry share its target and its
  * last_qtail, too: each of them waits for the packets of all, which is more than
  * its own order needs and never less. That is why nothing here compares hashes.
  *
@@ -15,6 +15,10 @@
  * former one while this is busy, and takes that of the current one from then
  * on; the former entry is then unset and stays so. So all its packets under way went by one
  * entry at any time, and the invariant holds for both.
+ *
+ * This is about packets for workers. Those for the kernel's stack on a CPU (cpu.h) use the
+ * same entries, but leave alone one that workers' packets need; one that names a CPU is unset
+ * here.
  *
  * Native XDP: one writer per queue. In generic mode several CPUs may write an
  * entry at once, and order is not promised.
@@ -36,10 +40,10 @@ static __always_inline struct sluice_dev_flow *dev_flow_entry(__u32 table, __u32
 	return flows ? bpf_map_lookup_elem(flows, &i) : NULL;
 }
 
-/* Packets that went by this entry may still be under way. */
+/* Packets for a worker that went by this entry may still be under way. */
 static __always_inline int dev_flow_busy(const struct sluice_dev_flow *flow, __u32 queue)
 {
-	__u32 worker = flow->worker, slot = queue * SLUICE_MAX_WORKERS + worker;
+	__u32 worker = flow->target, slot = queue * SLUICE_MAX_WORKERS + worker;
 	const struct queue_seqs *heads;
 
 	if (worker >= SLUICE_MAX_WORKERS || !bpf_map_lookup_elem(&xsks_map, &slot))
@@ -73,7 +77,7 @@ static __always_inline void dev_flow_get(struct dev_flow_view *v, __u32 queue, _
 			return;
 		}
 		if (flow)
-			flow->worker = SLUICE_NO_CPU;
+			flow->target = SLUICE_NO_CPU;
 	}
 	if (!SLUICE_DEV_FLOW_ENTRIES(ctl))
 		return;
@@ -86,9 +90,9 @@ static __always_inline void dev_flow_guard(const struct dev_flow_view *v, __u32 
 					   struct rps_target *t)
 {
 #ifndef TEST_NO_SWITCH_RULE
-	if (v->flow->worker != t->worker && (v->stay || dev_flow_busy(v->flow, queue))) {
+	if (v->flow->target != t->worker && (v->stay || dev_flow_busy(v->flow, queue))) {
 		t->cpu = v->flow->cpu;
-		t->worker = v->flow->worker;
+		t->worker = v->flow->target;
 	}
 #endif
 }
@@ -97,8 +101,8 @@ static __always_inline void dev_flow_guard(const struct dev_flow_view *v, __u32 
 static __always_inline void dev_flow_record(struct sluice_dev_flow *flow, __u32 hash,
 					    const struct rps_target *t, __u32 seq)
 {
-	if (unlikely(flow->worker != t->worker)) {
-		flow->worker = (__u16)t->worker;
+	if (unlikely(flow->target != t->worker)) {
+		flow->target = (__u16)t->worker;
 		flow->filter = SLUICE_NO_FILTER;
 	}
 	flow->cpu = (__u16)t->cpu;

@@ -13,7 +13,12 @@
  * Addresses and ports enter as they lie in memory, network order read as host
  * integers: the value is the same in the XDP program and in the daemon, but not on
  * machines of another byte order. The 64 bits are folded to 32; 0 means "no
- * hash" everywhere, so it becomes 1.
+ * hash" everywhere, so it becomes 1. A flow without ports has 0 for both.
+ *
+ * Instead, at choice: Toeplitz as in the RSS specification, over source, destination and,
+ * where there are, source and destination port, under a key of 40 bytes. Under a NIC's key it
+ * is the NIC's hash, but for 0, which is 1 here. It does not sort: both directions hash
+ * alike only under a key that repeats every 16 bits. Who knows the key, or many hashes, can aim.
  *
  * Compiles for BPF and for user space; needs nothing else. No state, any thread.
  */
@@ -23,6 +28,12 @@
 #include <linux/types.h>
 
 #define FLOW_INLINE static inline __attribute__((always_inline))
+
+#define TOEPLITZ_KEY 40		/* bytes */
+#define TOEPLITZ_NIBBLES 72	/* two IPv6 addresses and two ports */
+
+/* [n][v]: what the n-th 4 bits of the input, being v, add to the hash. */
+typedef __u32 toeplitz_nibble[16];
 
 /* Ends of a flow, for callers that do not hold them in registers. */
 union flow_addr {
@@ -36,7 +47,8 @@ struct flow_key {
 	__be16 sport;
 	__be16 dport;
 	__u8 version;	/* 4 or 6 */
-	__u8 proto;	/* IPPROTO_UDP, IPPROTO_TCP */
+	__u8 proto;
+	__u8 ports;	/* 0: it has none, and sport and dport are 0 */
 };
 
 struct sip_state {
@@ -136,13 +148,67 @@ FLOW_INLINE __u32 flow_hash6(__u64 k0, __u64 k1, const __u64 *saddr, const __u64
 	return flow_fold(sip_end(&s, lo_port | hi_port << 16 | (__u64)proto << 32, 37));
 }
 
-/* The flow hash of k under key[2]: never 0. Equal to what the XDP program puts into rx_meta. */
+/* The SipHash of k under key[2]: never 0. Equal to what the XDP program puts into rx_meta. */
 FLOW_INLINE __u32 flow_hash(const __u64 *key, const struct flow_key *k)
 {
 	if (k->version == 4)
 		return flow_hash4(key[0], key[1], k->saddr.w[0], k->daddr.w[0],
 				  k->sport, k->dport, k->proto);
 	return flow_hash6(key[0], key[1], k->saddr.d, k->daddr.d, k->sport, k->dport, k->proto);
+}
+
+/* The 32 bits of the key that begin at its bit n. */
+FLOW_INLINE __u32 toeplitz_window(const __u8 *key, unsigned int n)
+{
+	__u64 v = 0;
+
+	for (unsigned int i = 0; i < 5; i++)
+		v = v << 8 | (n / 8 + i < TOEPLITZ_KEY ? key[n / 8 + i] : 0u);
+	return (__u32)(v >> (8 - n % 8));
+}
+
+static inline void toeplitz_fill(toeplitz_nibble *table, const __u8 *key)
+{
+	for (unsigned int n = 0; n < TOEPLITZ_NIBBLES; n++) {
+		for (unsigned int v = 0; v < 16; v++) {
+			table[n][v] = 0;
+			for (unsigned int bit = 0; bit < 4; bit++)
+				if (v & 8u >> bit)
+					table[n][v] ^= toeplitz_window(key, 4 * n + bit);
+		}
+	}
+}
+
+/* The w-th word of the input, as it lies in the packet. */
+FLOW_INLINE __u32 toeplitz_word(const volatile toeplitz_nibble *table, unsigned int w, __be32 word)
+{
+	__u32 h = 0;
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	word = __builtin_bswap32(word);
+#endif
+	for (unsigned int i = 0; i < 8; i++)
+		h ^= table[8 * w + i][word >> (28 - 4 * i) & 15];
+	return h;
+}
+
+/* k as a NIC hashes it under the key that table was filled with; 1 instead of 0. */
+FLOW_INLINE __u32 toeplitz_hash(const volatile toeplitz_nibble *table, const struct flow_key *k)
+{
+	const __be16 ports[2] = { k->sport, k->dport };
+	__u32 h = 0, both;
+
+	__builtin_memcpy(&both, ports, sizeof(both));
+	if (k->version == 4) {
+		h = toeplitz_word(table, 0, k->saddr.w[0]) ^ toeplitz_word(table, 1, k->daddr.w[0]);
+		h ^= k->ports ? toeplitz_word(table, 2, both) : 0;
+		return h ? h : 1;
+	}
+	for (unsigned int i = 0; i < 4; i++)
+		h ^= toeplitz_word(table, i, k->saddr.w[i]) ^
+		     toeplitz_word(table, 4 + i, k->daddr.w[i]);
+	h ^= k->ports ? toeplitz_word(table, 8, both) : 0;
+	return h ? h : 1;
 }
 
 #endif

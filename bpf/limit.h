@@ -69,7 +69,7 @@ static __always_inline int limit_flow(__u32 slot, __u32 worker, __u32 hash)
 
 /* tail has come to room: is the backlog above half, or has head moved on? */
 static __always_inline enum sluice_verdict limit_look(__u32 queue, __u32 worker, __u32 hash,
-						      __u32 tail, __u32 *room)
+						      __u32 tail, __u32 *room, int plain)
 {
 	const struct queue_seqs *heads = bpf_map_lookup_elem(&flow_head, &queue);
 	__u32 head;
@@ -82,20 +82,21 @@ static __always_inline enum sluice_verdict limit_look(__u32 queue, __u32 worker,
 		return SLUICE_XDP_REDIRECT;
 	if (limit_stalled(worker))
 		return SLUICE_XDP_PASS_STALLED;
-	if (flow_limit_len && limit_flow(queue * SLUICE_MAX_WORKERS + worker, worker, hash))
+	if (!plain && flow_limit_len &&
+	    limit_flow(queue * SLUICE_MAX_WORKERS + worker, worker, hash))
 		return SLUICE_XDP_DROP_FLOW_LIMIT;
 	return SLUICE_XDP_REDIRECT;
 }
 
 /* tail: number of the last packet that was enqueued. worker < SLUICE_MAX_WORKERS. */
 static __always_inline enum sluice_verdict limit_check(__u32 queue, __u32 worker, __u32 hash,
-						       __u32 tail)
+						       __u32 tail, int plain)
 {
 	struct queue_seqs *rooms = bpf_map_lookup_elem(&flow_room, &queue);
 
 	if (!rooms || (__s32)(tail - rooms->worker[worker]) <= 0)
 		return SLUICE_XDP_REDIRECT;
-	return limit_look(queue, worker, hash, tail, &rooms->worker[worker]);
+	return limit_look(queue, worker, hash, tail, &rooms->worker[worker], plain);
 }
 
 #endif

@@ -4,8 +4,9 @@
  * and who writes them. Sizes given here are defaults: before the load, user
  * space sets those of rps_map, flow_tail, flow_head and flow_room (queues),
  * rps_dev_flow (2 * queues), xsks_map (queues * SLUICE_MAX_WORKERS), rps_sock_flow
- * (half its entries: see below), bind and local_addr; and, with a flow limit,
- * flow_limit (like xsks_map) and flow_limit_bkt (that * table length / 8).
+ * (half its entries: see below), bind and local_addr; flow_key, if kept; and, with a flow
+ * limit, flow_limit (like xsks_map) and flow_limit_bkt (that * table length / 8); cpu_tail
+ * (queues), and cpu_head, cpu_lost and cpu_map (possible CPUs).
  *
  * The kernel rounds the elements of an array up to 8 bytes. Where user space maps
  * an array of __u32 into its memory, several go into one element, so that they
@@ -18,7 +19,11 @@
 #include <bpf/bpf_helpers.h>
 #include <sluice/steer.h>
 
+#include "hash.h"
+
+#ifndef unlikely
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#endif
 
 #define DEFAULT_QUEUES 4
 #define DEFAULT_SOCK_FLOWS 32768
@@ -28,17 +33,29 @@ const volatile __u64 hash_key[2] = {};
 const volatile __u32 sock_flow_mask = 0;	/* entries of rps_sock_flow - 1; 0: RFS is off */
 const volatile __u32 cpu_mask = 0;		/* bits of a rps_sock_flow entry that are the CPU */
 const volatile __u8 generic_mode = 0;		/* generic XDP: several CPUs may share a queue */
-const volatile __u8 dev_flows = 0;		/* queues may have an rps_dev_flow; 0: no RFS either */
+const volatile __u8 dev_flows = 0;		/* queues may have an rps_dev_flow; 0: no RFS */
 const volatile __u32 backlog_half = 0;		/* half of a target's ring; 0: no limits */
 const volatile __u32 flow_limit_len = 0;	/* buckets per target; 0: no flow limit */
+const volatile __u8 cpumap = 0;			/* something may have SLUICE_ACT_CPUMAP */
+
+const volatile __u8 decide_more = 0;		/* 0: none of the next four is on */
+const volatile __u8 role_mirror = 0;		/* frames for anybody are ours */
+const volatile __u8 default_action = SLUICE_ACT_PASS;	/* for what no rule and no socket takes */
+const volatile __u8 bind_rules = 0;		/* SLUICE_BIND_*: what bind_rule has */
+const volatile __u8 hash_toeplitz = 0;		/* instead of SipHash */
+
+const volatile __u8 flow_keys = 0;		/* flow_key is kept */
 
 /* Families with deny rules (SLUICE_DENY_4, SLUICE_DENY_6): no other's trie is looked at. */
 const volatile __u8 deny_families = 0;
 
-/* The device's own address, kept current by user space. */
-__u8 dev_mac[6] __attribute__((aligned(8))) = {};
+/* As toeplitz_fill() makes it. Last, so that the settings lie side by side. */
+const volatile __u32 toeplitz_table[TOEPLITZ_NIBBLES][16] = {};
 
-/* A value type that only the template of an inner map names reaches the object without its members. */
+/* The device's own address, kept current by user space; and two bytes to be read with it. */
+__u8 dev_mac[8] __attribute__((aligned(8))) = {};
+
+/* Else only the template of an inner map named the type, and the object lacked its members. */
 static const volatile struct sluice_dev_flow dev_flow_type __attribute__((used));
 
 /* Control words of rps_dev_flow, by queue (steer.h); written by user space. */
@@ -52,6 +69,11 @@ struct sock_flow_pair {
 /* flow_tail and flow_head entry q * SLUICE_MAX_WORKERS + w is [q].worker[w]. */
 struct queue_seqs {
 	__u32 worker[SLUICE_MAX_WORKERS];
+};
+
+/* cpu_tail entry q * SLUICE_MAX_CPUS + c is [q].cpu[c]. */
+struct cpu_seqs {
+	__u32 cpu[SLUICE_MAX_CPUS];
 };
 
 /* flow_limit_bkt entry i is [i / 8].packets[i % 8]. */
@@ -100,6 +122,14 @@ struct {
 	__type(key, struct sluice_bind_key);
 	__type(value, struct sluice_bind);
 } bind SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SLUICE_BIND_RULES);
+	__type(key, struct sluice_bind_key);
+	__type(value, struct sluice_bind);
+} bind_rule SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -168,6 +198,36 @@ struct {
 	__type(value, struct queue_seqs);
 } flow_room SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_CPUMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bpf_cpumap_val);
+} cpu_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, DEFAULT_QUEUES);
+	__type(key, __u32);
+	__type(value, struct cpu_seqs);
+} cpu_tail SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_cpu_head);
+} cpu_head SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} cpu_lost SEC(".maps");
+
 /* One queue's flows; its size is the queue's own. */
 struct dev_flow_table {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -183,6 +243,13 @@ struct {
 	__type(key, __u32);
 	__array(values, struct dev_flow_table);
 } rps_dev_flow SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_flow);
+} flow_key SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

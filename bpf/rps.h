@@ -26,44 +26,44 @@ static __always_inline void rps_set_cpu(struct rps_target *t, __u32 cpu)
 	t->worker = w ? *w : SLUICE_NO_WORKER;
 }
 
-static __always_inline void rps_sock_target(struct rps_target *t, __u32 hash)
+/* The CPU where the flow was last consumed, SLUICE_NO_CPU: not known. */
+static __always_inline __u32 rps_sock_cpu(__u32 hash)
 {
 	__u32 slot = hash & sock_flow_mask, pair = slot / 2, ident;
 	const struct sock_flow_pair *p = bpf_map_lookup_elem(&rps_sock_flow, &pair);
 
 	if (!p)
-		return;
+		return SLUICE_NO_CPU;
 	/* An empty entry would match the few hashes that look like it. */
 	ident = p->entry[slot % 2];
 	if (ident == SLUICE_NO_CPU || (ident ^ hash) & ~cpu_mask)
-		return;
-	rps_set_cpu(t, ident & cpu_mask);
+		return SLUICE_NO_CPU;
+	return ident & cpu_mask;
 }
 
-static __always_inline void rps_map_target(struct rps_target *t, __u32 hash, __u32 queue)
+/* The CPU of the queue's mask, SLUICE_NO_CPU: none. */
+static __always_inline __u32 rps_map_cpu(__u32 hash, __u32 queue)
 {
 	const struct sluice_rps_map *map = bpf_map_lookup_elem(&rps_map, &queue);
 	__u32 i;
 
 	if (!map)
-		return;
+		return SLUICE_NO_CPU;
 	i = (__u32)((__u64)hash * map->len >> 32);
 	if (!map->len || i >= SLUICE_RPS_MAX)
-		return;
-	rps_set_cpu(t, map->cpus[i]);
+		return SLUICE_NO_CPU;
+	return map->cpus[i];
 }
 
 /* rfs: the queue has an rps_dev_flow; without, there is no RFS, as in Linux. */
 static __always_inline void rps_wanted(struct rps_target *t, __u32 hash, __u32 queue, int rfs)
 {
-	t->cpu = SLUICE_NO_CPU;
-	t->worker = SLUICE_NO_WORKER;
 	if (rfs && sock_flow_mask) {
-		rps_sock_target(t, hash);
+		rps_set_cpu(t, rps_sock_cpu(hash));
 		if (t->worker < SLUICE_MAX_WORKERS)
 			return;
 	}
-	rps_map_target(t, hash, queue);
+	rps_set_cpu(t, rps_map_cpu(hash, queue));
 }
 
 #endif

@@ -2,90 +2,38 @@
 /*
  * steer.bpf.c - the XDP program at the head of the receive path:
  *
- *   deny -> parse -> rule -> flow hash -> target worker (RPS, RFS, switch rule) -> limits
- *        -> sequence number, rx_meta -> redirect
+ *   deny -> parse -> rule, socket or default -> flow hash -> target worker (RPS, RFS,
+ *        switch rule) -> limits -> sequence number, rx_meta -> redirect
  *
  * Every packet is counted under exactly one verdict. It is either redirected or
- * passed to the kernel unchanged, and dropped only where a rule or the flow limit says
- * so. IPv4 UDP is the straight line; this program's CPU bounds the packet rate of the
- * whole system.
+ * passed to the kernel unchanged, and dropped only where a rule, the default or the flow
+ * limit says so. IPv4 UDP for a socket is the straight line; this program's CPU bounds the
+ * packet rate of the whole system.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
 #include <sluice/steer.h>
 
-#include "deny.h"
+#include "cpu.h"
+#include "decide.h"
 #include "dev_flow.h"
-#include "hash.h"
+#include "flow_key.h"
 #include "limit.h"
 #include "maps.h"
-#include "parse.h"
 #include "rps.h"
-#include "rule.h"
 
 /* Where a packet goes. */
 struct target {
 	__u32 hash;
 	__u32 queue;
-	__u32 worker;
+	__u32 number;
 	__u32 slot;	/* in xsks_map */
 };
 
-static __always_inline enum sluice_verdict steer_ip4(__u32 *hash, const void *l3, const void *end)
+static __always_inline __u32 next_seq(__u32 *tail, int plain)
 {
-	const struct sluice_port *p;
-	const struct l4_ports *l4;
-	const struct iphdr *ip;
-	struct sluice_addr daddr;
-	enum sluice_verdict v;
-
-	v = parse_ip4(&ip, &l4, l3, end);
-	if (v != SLUICE_XDP_REDIRECT)
-		return v;
-	if (unlikely(ip->protocol != IPPROTO_UDP))
-		return SLUICE_XDP_PASS_L4;
-	p = rule_port(l4->dport, SLUICE_PORT_ANY4);
-	if (!p)
-		return SLUICE_XDP_PASS_PORT;
-	daddr = (struct sluice_addr){ .w = { 0, 0, bpf_htonl(0xffff), ip->daddr } };
-	v = rule_check(&daddr, p, l4->dport, SLUICE_PORT_ANY4);
-	if (v != SLUICE_XDP_REDIRECT)
-		return v;
-	*hash = flow_hash4(hash_key[0], hash_key[1], ip->saddr, ip->daddr, l4->sport, l4->dport,
-			   IPPROTO_UDP);
-	return SLUICE_XDP_REDIRECT;
-}
-
-static __always_inline enum sluice_verdict steer_ip6(__u32 *hash, const void *l3, const void *end)
-{
-	const struct sluice_port *p;
-	const struct l4_ports *l4;
-	const struct ipv6hdr *ip;
-	enum sluice_verdict v;
-
-	v = parse_ip6(&ip, &l4, l3, end);
-	if (v != SLUICE_XDP_REDIRECT)
-		return v;
-	if (unlikely(ip->nexthdr != IPPROTO_UDP))
-		return SLUICE_XDP_PASS_L4;
-	p = rule_port(l4->dport, SLUICE_PORT_ANY6);
-	if (!p)
-		return SLUICE_XDP_PASS_PORT;
-	if (unlikely(is_mapped(&ip->saddr) || is_mapped(&ip->daddr)))
-		return SLUICE_XDP_PASS_ADDR;
-	v = rule_check((const struct sluice_addr *)&ip->daddr, p, l4->dport,
-		       SLUICE_PORT_ANY6);
-	if (v != SLUICE_XDP_REDIRECT)
-		return v;
-	*hash = flow_hash6(hash_key[0], hash_key[1], (const __u64 *)&ip->saddr,
-			   (const __u64 *)&ip->daddr, l4->sport, l4->dport, IPPROTO_UDP);
-	return SLUICE_XDP_REDIRECT;
-}
-
-static __always_inline __u32 next_seq(__u32 *tail)
-{
-	if (generic_mode)
+	if (!plain && generic_mode)
 		return __sync_fetch_and_add(tail, 1) + 1;
 	return ++*tail;
 }
@@ -114,7 +62,7 @@ static __always_inline void write_meta(struct xdp_md *ctx, const struct target *
 	meta->hash = t->hash;
 	meta->seq = seq;
 	meta->queue = (__u16)t->queue;
-	meta->worker = (__u16)t->worker;
+	meta->target = (__u16)t->number;
 }
 
 /*
@@ -122,7 +70,7 @@ static __always_inline void write_meta(struct xdp_md *ctx, const struct target *
  * with_flows is a constant at each call: two copies, one of which the verifier removes.
  */
 static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target *t,
-					       int with_flows)
+					       int with_flows, int plain)
 {
 	__u32 queue = ctx->rx_queue_index, seq;
 	struct dev_flow_view at = {};
@@ -138,45 +86,54 @@ static __always_inline enum sluice_verdict aim(struct xdp_md *ctx, struct target
 	if (to.worker >= SLUICE_MAX_WORKERS)
 		return SLUICE_XDP_PASS_TARGET;
 	t->queue = queue;
-	t->worker = to.worker;
+	t->number = to.worker;
 	t->slot = queue * SLUICE_MAX_WORKERS + to.worker;
 	if (!bpf_map_lookup_elem(&xsks_map, &t->slot))
 		return SLUICE_XDP_PASS_TARGET;
 	tails = bpf_map_lookup_elem(&flow_tail, &queue);
 	if (!tails)
 		return SLUICE_XDP_PASS_TARGET;
-	if (backlog_half)
-		v = limit_check(queue, to.worker, t->hash, tails->worker[to.worker]);
+	if (plain || backlog_half)
+		v = limit_check(queue, to.worker, t->hash, tails->worker[to.worker], plain);
 	if (v != SLUICE_XDP_REDIRECT)
 		return v;
-	seq = next_seq(&tails->worker[to.worker]);
-	if (at.flow)
+	seq = next_seq(&tails->worker[to.worker], plain);
+	if (at.flow) {
+		if (plain || flow_keys)
+			flow_key_see(ctx, at.flow, t->hash);
 		dev_flow_record(at.flow, t->hash, &to, seq);
+	}
 	write_meta(ctx, t, seq);
 	return SLUICE_XDP_REDIRECT;
 }
 
-static __always_inline enum sluice_verdict decide(struct xdp_md *ctx, struct target *t)
+/* As aim(), for the kernel's stack on a CPU. Here the redirect is made, too (cpu_redirect()). */
+static __always_inline enum sluice_verdict aim_cpu(struct xdp_md *ctx, struct target *t,
+						   int with_flows)
 {
-	const void *data = (const void *)(long)ctx->data;
-	const void *end = (const void *)(long)ctx->data_end;
-	struct parsed_l2 l2;
-	enum sluice_verdict v;
+	__u32 queue = ctx->rx_queue_index, cpu, seq;
+	struct cpu_flow_view at = {};
+	struct cpu_seqs *tails;
 
-	if (deny_families && deny_frame(data, end))
-		return SLUICE_XDP_DROP_DENY;
-	v = parse_eth(&l2, data, end);
-	if (v != SLUICE_XDP_REDIRECT)
-		return v;
-	if (l2.proto == bpf_htons(ETH_P_IP))
-		v = steer_ip4(&t->hash, l2.l3, end);
-	else if (l2.proto == bpf_htons(ETH_P_IPV6))
-		v = steer_ip6(&t->hash, l2.l3, end);
-	else
-		return SLUICE_XDP_PASS_PROTO;
-	if (v != SLUICE_XDP_REDIRECT)
-		return v;
-	return dev_flows ? aim(ctx, t, 1) : aim(ctx, t, 0);
+	if (with_flows)
+		cpu_flow_get(&at, queue, t->hash);
+	cpu = cpu_wanted(t->hash, queue, at.rfs);
+	if (at.flow)
+		cpu = cpu_flow_guard(&at, queue, cpu);
+	tails = bpf_map_lookup_elem(&cpu_tail, &queue);
+	if (!tails || !cpu_redirect(cpu) || cpu >= SLUICE_MAX_CPUS)
+		return SLUICE_XDP_PASS_TARGET;
+	t->queue = queue;
+	t->number = SLUICE_TARGET_CPU + cpu;
+	seq = next_seq(&tails->cpu[cpu], 0);
+	if (at.flow) {
+		if (flow_keys)
+			flow_key_see(ctx, at.flow, t->hash);
+		cpu_flow_record(at.flow, t->hash, cpu, seq);
+	}
+	if (!generic_mode)
+		write_meta(ctx, t, seq);
+	return SLUICE_XDP_REDIRECT_CPU;
 }
 
 static __always_inline void count(enum sluice_verdict v)
@@ -188,18 +145,52 @@ static __always_inline void count(enum sluice_verdict v)
 		st->verdict[v]++;
 }
 
-SEC("xdp")
-int steer(struct xdp_md *ctx)
+/* To what the program returns: the redirect has been made. */
+static __always_inline int finish_cpu(struct xdp_md *ctx, struct target *t)
 {
-	struct target t = {};
-	enum sluice_verdict v = decide(ctx, &t);
+	enum sluice_verdict v = dev_flows ? aim_cpu(ctx, t, 1) : aim_cpu(ctx, t, 0);
 
+	count(v);
+	return v == SLUICE_XDP_REDIRECT_CPU ? XDP_REDIRECT : XDP_PASS;
+}
+
+/* plain is a constant at each call. */
+static __always_inline int steer_packet(struct xdp_md *ctx, int plain)
+{
+	struct decision d;
+	struct target t;
+	enum sluice_verdict v = decide(ctx, &d, plain);
+
+	if (v == SLUICE_XDP_REDIRECT) {
+		t.hash = d.hash;
+		if (!plain && cpumap && d.action == SLUICE_ACT_CPUMAP)
+			return finish_cpu(ctx, &t);
+		v = plain || dev_flows ? aim(ctx, &t, 1, plain) : aim(ctx, &t, 0, plain);
+	}
 	count(v);
 	if (v == SLUICE_XDP_REDIRECT)
 		return (int)bpf_redirect_map(&xsks_map, t.slot, XDP_PASS);
-	if (v == SLUICE_XDP_DROP_DENY || v == SLUICE_XDP_DROP_FLOW_LIMIT)
+	if (v == SLUICE_XDP_DROP_DENY || v == SLUICE_XDP_DROP_FLOW_LIMIT ||
+	    v == SLUICE_XDP_DROP_RULE)
 		return XDP_DROP;
 	return XDP_PASS;
+}
+
+/* Whatever the settings ask for. */
+SEC("xdp")
+int steer(struct xdp_md *ctx)
+{
+	return steer_packet(ctx, 0);
+}
+
+/*
+ * The settings that few change as they are by default, when compiled: the verifier removes
+ * what a setting switches off, but not the reading of it, so here it costs nothing at all.
+ */
+SEC("xdp")
+int steer_plain(struct xdp_md *ctx)
+{
+	return steer_packet(ctx, 1);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

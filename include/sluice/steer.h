@@ -3,19 +3,23 @@
  * steer.h - the map ABI between the XDP program (bpf/) and user space.
  *
  *   NIC rx queue q --> deny4 / deny6                   may its source send to us at all?
+ *                  --> bind_rule                       does a user's rule decide?
  *                  --> bind_port / bind / local_addr   is it for an attached socket?
+ *                  --> default action                  what becomes of the rest?
  *                  --> flow hash
  *                  --> rps_sock_flow[hash & mask]      the CPU where the flow is consumed
  *                      else rps_map[q]                 a CPU by hash
  *                  --> cpu_worker[cpu]                 its worker w
- *                  --> rps_dev_flow[q]                 or the one that still has packets of the flow
+ *                  --> rps_dev_flow[q]                 or that which still has packets of the flow
  *                  --> xsks_map[q * MAX_WORKERS + w]   its socket; rx_meta goes before the packet
+ *                      or cpu_map[cpu]                 the kernel's stack on that CPU, by rule
  *
  * Ownership: the daemon creates every map and writes every rule; the XDP
- * program writes flow_tail, flow_room, rps_dev_flow, the maps of the flow limit,
- * softnet_stat, rule_count and rx_meta; the guard programs write only
- * sluice_port.gen. Workers write flow_head, heartbeat and rps_sock_flow. Included
- * by BPF programs and by user space: no other header than linux/types.h, no
+ * program writes flow_tail, cpu_tail, flow_room, rps_dev_flow, flow_key, the maps of the
+ * flow limit, softnet_stat, rule_count and rx_meta; the guard programs write only
+ * sluice_port.gen. Workers write flow_head, heartbeat and rps_sock_flow; for the kernel's
+ * sockets cpumap.bpf.c writes cpu_head and cpu_lost, rfs_kernel.bpf.c rps_sock_flow.
+ * Included by BPF programs and by user space: no other header than linux/types.h, no
  * functions.
  *
  * Byte order: addresses and "be" ports are network order, all else host order.
@@ -29,6 +33,13 @@
 #define SLUICE_MAX_WORKERS 64
 #define SLUICE_MAX_QUEUES 256
 #define SLUICE_MAX_CPUS 1024
+
+/*
+ * A target's number: below SLUICE_MAX_WORKERS a worker, from SLUICE_TARGET_CPU on
+ * the kernel's stack on CPU (number - SLUICE_TARGET_CPU); from
+ * SLUICE_TARGET_CPU + SLUICE_MAX_CPUS on none.
+ */
+#define SLUICE_TARGET_CPU SLUICE_MAX_WORKERS
 
 /* Linux's RPS_NO_CPU: the value of an empty rps_sock_flow entry. */
 #define SLUICE_NO_CPU 0xffffu
@@ -44,9 +55,9 @@
 struct sluice_rx_meta {
 	__u32 magic;
 	__u32 hash;	/* flow hash; 0: none */
-	__u32 seq;	/* flow_tail of (queue, worker) after this packet */
+	__u32 seq;	/* flow_tail or cpu_tail of (queue, target) after this packet */
 	__u16 queue;
-	__u16 worker;
+	__u16 target;
 };
 
 /* rps_map, one per queue: target CPU = cpus[(hash * len) >> 32]. */
@@ -59,7 +70,7 @@ struct sluice_rps_map {
 /*
  * rps_dev_flow: per queue an array of these, indexed by flow hash & (entries - 1):
  * where the flows of that entry are now (Linux's struct rps_dev_flow, and the
- * worker, since cpu_worker may give the CPU another one while packets wait).
+ * target, since cpu_worker may give the CPU another worker while packets wait).
  * Arrays 2 * queue and 2 * queue + 1 are one queue's; which of them is in use
  * says the queue's control word:
  *
@@ -73,20 +84,46 @@ struct sluice_rps_map {
 #define SLUICE_NO_FILTER 0xffffu
 struct sluice_dev_flow {
 	__u16 cpu;		/* SLUICE_NO_CPU: unset */
-	__u16 filter;		/* hardware filter; SLUICE_NO_FILTER: none */
-	__u32 last_qtail;	/* sequence number of the last packet, on worker */
+	__u16 filter;		/* hardware filter (engine/arfs.h); SLUICE_NO_FILTER: none */
+	__u32 last_qtail;	/* sequence number of the last packet, on target */
 	__u32 hash;		/* of the last packet */
-	__u16 worker;		/* >= SLUICE_MAX_WORKERS: unset */
-	__u16 pad;
+	__u16 target;		/* SLUICE_NO_CPU: unset */
+	__u16 stamp;		/* of the last packet: SLUICE_CPU_STAMP(); a CPU's only */
 };
 #define SLUICE_DEV_FLOW_UNSET \
-	{ .cpu = SLUICE_NO_CPU, .filter = SLUICE_NO_FILTER, .worker = SLUICE_NO_CPU }
+	{ .cpu = SLUICE_NO_CPU, .filter = SLUICE_NO_FILTER, .target = SLUICE_NO_CPU }
 #define SLUICE_DEV_FLOW_MAX (1u << 24)
 #define SLUICE_DEV_FLOW_ENTRIES(ctl) ((__u32)(ctl) & 0x7fffffffu)
 #define SLUICE_DEV_FLOW_CURRENT(ctl) ((__u32)(ctl) >> 31)
 #define SLUICE_DEV_FLOW_FORMER(ctl) ((__u32)((ctl) >> 32))
 #define SLUICE_DEV_FLOW_CTL(entries, current, former) \
 	((__u64)(former) << 32 | (__u64)(current) << 31 | (entries))
+
+/*
+ * cpu_head, mmapable array by CPU: what cpumap.bpf.c has seen there of the packets for
+ * the kernel's stack. It runs before the stack does, so a flow may leave the CPU when
+ *
+ *   (s32)(queue[q] - last_qtail) >= SLUICE_CPU_SETTLED        or
+ *   (s32)(queue[q] - last_qtail) >= 0, and task is 0 or the flow silent for SLUICE_CPU_SILENT
+ *
+ * The kernel's thread takes 8 packets at a time, and its GRO may hold 64 (8 buckets of 8):
+ * those before are in the socket. When the thread sleeps, all are. Where its sleep cannot
+ * be seen (no tp_btf programs), task never becomes 0, and silence decides.
+ *
+ * Stamps are units of 2^20 ns (1.05 ms) of CLOCK_MONOTONIC_COARSE, which may lag by a tick
+ * (10 ms at most, CONFIG_HZ >= 100), and the unit by one: 21 units are 10 ms at least, and
+ * 22 at most where the tick is short. Stamps wrap after 68.7 s: a flow silent for as long
+ * as that may be taken for one that is not, which only delays its move.
+ */
+#define SLUICE_CPU_SETTLED 80
+#define SLUICE_CPU_SILENT 21
+#define SLUICE_CPU_STAMP(ns) ((__u16)((ns) >> 20))
+struct sluice_cpu_head {
+	__u64 task;	/* the kernel's thread, 0 when it has nothing left to do */
+	__u64 received;
+	__u64 pad[6];
+	__u32 queue[SLUICE_MAX_QUEUES];	/* number of the last packet seen */
+};
 
 /*
  * flow_limit, array by target (like xsks_map): Linux's struct sd_flow_limit. A
@@ -126,13 +163,34 @@ struct sluice_addr {
 	__u32 w[4];
 };
 
-/* What a rule does with its packets. Values are ABI. */
+/*
+ * flow_key, LRU hash from the flow hash to what the flow's packets have in their headers,
+ * since a hash alone tells nobody which flow it is. Written by the XDP program when a flow
+ * arrives in an entry of rps_dev_flow that held another one, so not for each packet. Of two
+ * flows with one hash, and of a flow's two directions, the first to come is there.
+ */
+#define SLUICE_FLOW_KEYS 65536	/* entries by default */
+#define SLUICE_FLOW_KEYS_MAX (1u << 24)
+struct sluice_flow {
+	struct sluice_addr saddr;
+	struct sluice_addr daddr;
+	__be16 sport;	/* ports are 0 where the flow was hashed without */
+	__be16 dport;
+	__u16 queue;	/* that its last new arrival was on */
+	__u8 family;	/* 4 or 6 */
+	__u8 proto;	/* IPPROTO_UDP, ... */
+};
+
+/* What a rule, or the default, does with its packets. Values are ABI. */
 enum sluice_action {
 	SLUICE_ACT_NONE = 0,	/* no rule */
 	SLUICE_ACT_XSK = 1,	/* redirect to a worker */
-	SLUICE_ACT_CPUMAP = 2,	/* reserved: redirect to a CPU's kernel stack */
-	SLUICE_ACT_DROP = 3,	/* reserved */
+	SLUICE_ACT_CPUMAP = 2,	/* redirect to a CPU's kernel stack */
+	SLUICE_ACT_DROP = 3,
+	SLUICE_ACT_PASS = 4,	/* to the kernel, on the CPU that received it */
 };
+#define SLUICE_ACTION_LIST(X) \
+	X(XSK, "xsk") X(CPUMAP, "cpumap") X(DROP, "drop") X(PASS, "pass")
 
 /*
  * deny4, deny6: LPM tries on the source address; what matches is dropped, whatever
@@ -199,9 +257,22 @@ struct sluice_bind {
 	__u32 counter;	/* in rule_count */
 };
 
+/*
+ * bind_rule, hash of struct sluice_bind_key -> struct sluice_bind: rules of users, looked at
+ * before bind_port, for any protocol with ports; addr all 0: any address, of both families.
+ * The rule for the address comes before that. In role host they take what is sent to the
+ * device's MAC address (untagged, or in a VLAN that has an up device) and to an address
+ * in local_addr; in role mirror, whatever matches. Which kinds there are is a setting of the
+ * program, so that it looks only for those.
+ */
+#define SLUICE_BIND_RULES 8192
+#define SLUICE_BIND_ANY 0x1u	/* rules for any address */
+#define SLUICE_BIND_EXACT 0x2u	/* rules for single addresses */
+#define SLUICE_BIND_CPUMAP 0x4u	/* rules with SLUICE_ACT_CPUMAP */
+
 /* local_addr, hash: struct sluice_addr -> ifindex, unicast addresses of this host but loopback. */
 
-/* vlan_dev, array indexed by VLAN ID (802.1Q): ifindex of the up VLAN device on this device, else 0. */
+/* vlan_dev, array by VLAN ID (802.1Q): ifindex of the up VLAN device on this device, else 0. */
 #define SLUICE_VLAN_IDS 4096
 
 /* One verdict for each packet that the XDP program saw. */
@@ -212,13 +283,17 @@ struct sluice_bind {
 	X(PASS_PROTO, "pass_proto", "not IPv4 or IPv6")                     \
 	X(PASS_HEADER, "pass_header", "malformed, or with IP options")      \
 	X(PASS_FRAG, "pass_frag", "fragment")                               \
-	X(PASS_L4, "pass_l4", "not UDP")                                    \
+	X(PASS_L4, "pass_l4", "not UDP, or behind extension headers")       \
 	X(PASS_PORT, "pass_port", "no rule for the port, or its gate shut") \
 	X(PASS_ADDR, "pass_addr", "destination address has no rule")        \
-	X(PASS_TARGET, "pass_target", "no worker has a socket for it")      \
+	X(PASS_TARGET, "pass_target", "no worker or CPU is there for it")   \
 	X(DROP_DENY, "drop_deny", "source address is denied")               \
 	X(PASS_STALLED, "pass_stalled", "its worker does not run")          \
-	X(DROP_FLOW_LIMIT, "drop_flow_limit", "backlog above half, mostly of this flow")
+	X(DROP_FLOW_LIMIT, "drop_flow_limit", "backlog above half, mostly of this flow") \
+	X(REDIRECT_CPU, "redirect_cpu", "redirected to the kernel's stack on a CPU")            \
+	X(PASS_RULE, "pass_rule", "a rule says so")                         \
+	X(DROP_RULE, "drop_rule", "a rule or the default says so")          \
+	X(PASS_HASH, "pass_hash", "no flow hash, so it cannot be steered")
 
 enum sluice_verdict {
 #define X(id, name, text) SLUICE_XDP_##id,
@@ -239,6 +314,9 @@ struct sluice_xdp_stat {
  * the same layout: up to which tail the program need not look at head, since the
  * backlog (tail - head) is not above half of its limit. rps_sock_flow: mmapable array of __u32 in
  * Linux's layout, (hash & ~cpu_mask) | cpu. cpu_worker: array of __u32 by CPU.
+ *
+ * cpu_tail: mmapable array of __u32 by queue * SLUICE_MAX_CPUS + cpu: packets enqueued by
+ * XDP to cpu_map[cpu]. cpu_lost: array of __u64 by CPU: those that found its queue full.
  */
 
 #endif

@@ -38,6 +38,8 @@
 #define SLOTS (QUEUES * SLUICE_MAX_WORKERS)
 #define SOCK_FLOWS 256u
 #define DEV_FLOWS 64u	/* per queue */
+#define CPUS 8u			/* of the maps by CPU; the machine may have fewer */
+#define CPU_QUEUE 64u
 #define TEST_PORT 5000
 #define ANY_COUNTER 1	/* of the ANY4 rules; 2 is the ANY6 rules' */
 #define BIND_COUNTER 3	/* of rules for one address */
@@ -63,6 +65,8 @@ struct fixture {
 	__u32 *sock_flow;		/* rps_sock_flow */
 	__u32 *tail;			/* flow_tail */
 	__u32 *head;			/* flow_head */
+	__u32 *cpu_tail;
+	struct sluice_cpu_head *cpu_head;
 	__u32 *vlan;			/* vlan_dev */
 	struct sluice_heartbeat *beat;	/* heartbeat */
 	struct sluice_dev_flow *flow[2 * QUEUES];	/* rps_dev_flow; NULL: off */
@@ -76,6 +80,12 @@ struct fixture_opts {
 	__u32 half;		/* of a target's ring */
 	__u32 limit_len;
 	__u8 deny;
+	__u32 flow_keys;	/* entries */
+	int cpumap;
+	int mirror;
+	__u8 fallback;			/* default_action; 0: pass */
+	__u8 rules;			/* bind_rules */
+	const __u8 *toeplitz;		/* key; NULL: SipHash */
 };
 
 struct result {
@@ -154,6 +164,14 @@ static inline int group_teardown(void **state)
 	return 0;
 }
 
+/* The daemon loads steer_plain for these. */
+static inline int opts_plain(const struct fixture_opts *o)
+{
+	return o->dev_flows && o->flow_keys && o->half && !o->generic && !o->limit_len &&
+	       !o->deny &&
+	       !o->cpumap && !o->mirror && !o->fallback && !o->rules && !o->toeplitz;
+}
+
 static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 {
 	struct steer_bpf *skel = f->skel = steer_bpf__open();
@@ -167,6 +185,18 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	skel->rodata->backlog_half = o->half;
 	skel->rodata->flow_limit_len = o->limit_len;
 	skel->rodata->deny_families = o->deny;
+	skel->rodata->flow_keys = o->flow_keys != 0;
+	if (o->flow_keys)
+		bpf_map__set_max_entries(skel->maps.flow_key, o->flow_keys);
+	skel->rodata->cpumap = o->cpumap || o->rules || o->fallback == SLUICE_ACT_CPUMAP;
+	skel->rodata->role_mirror = o->mirror != 0;
+	skel->rodata->default_action = o->fallback ? o->fallback : SLUICE_ACT_PASS;
+	skel->rodata->bind_rules = o->rules;
+	skel->rodata->hash_toeplitz = o->toeplitz != NULL;
+	skel->rodata->decide_more = o->mirror || o->rules || o->toeplitz ||
+				    skel->rodata->default_action != SLUICE_ACT_PASS;
+	if (o->toeplitz)
+		toeplitz_fill((void *)skel->rodata->toeplitz_table, o->toeplitz);
 	bpf_map__set_max_entries(skel->maps.rps_map, QUEUES);
 	bpf_map__set_max_entries(skel->maps.xsks_map, SLOTS);
 	bpf_map__set_max_entries(skel->maps.flow_tail, QUEUES);
@@ -177,11 +207,15 @@ static inline void fixture_load(struct fixture *f, const struct fixture_opts *o)
 	bpf_map__set_max_entries(skel->maps.flow_limit_bkt,
 				 o->limit_len ? SLOTS * (o->limit_len / 8) : 1);
 	bpf_map__set_max_entries(skel->maps.rps_sock_flow, SOCK_FLOWS / 2);
+	bpf_map__set_max_entries(skel->maps.cpu_tail, QUEUES);
+	bpf_map__set_max_entries(skel->maps.cpu_head, CPUS);
+	bpf_map__set_max_entries(skel->maps.cpu_lost, CPUS);
+	bpf_map__set_max_entries(skel->maps.cpu_map, CPUS);
 	bpf_map__set_max_entries(skel->maps.bind, 64);
 	bpf_map__set_max_entries(skel->maps.local_addr, 64);
 	assert_int_equal(steer_bpf__load(skel), 0);
 	memcpy(skel->bss->dev_mac, own_mac, sizeof(own_mac));
-	f->prog = bpf_program__fd(skel->progs.steer);
+	f->prog = bpf_program__fd(opts_plain(o) ? skel->progs.steer_plain : skel->progs.steer);
 }
 
 static inline void *fd_mmap(int fd, size_t size)
@@ -231,6 +265,15 @@ static inline void set_slot(struct fixture *f, __u32 slot, int filled)
 		map_del(f->skel->maps.xsks_map, &slot);
 }
 
+/* -ENODEV: this machine has no such CPU. */
+static inline int set_cpu_entry(struct fixture *f, __u32 cpu, int filled)
+{
+	struct bpf_cpumap_val v = { .qsize = CPU_QUEUE };
+	int fd = bpf_map__fd(f->skel->maps.cpu_map);
+
+	return filled ? bpf_map_update_elem(fd, &cpu, &v, BPF_ANY) : bpf_map_delete_elem(fd, &cpu);
+}
+
 static inline struct sluice_addr mapped(const __u8 *addr, int version)
 {
 	struct sluice_addr a = { .w = { 0, 0, htonl(0xffff), 0 } };
@@ -249,7 +292,8 @@ static inline void set_dev_flow_ctl(struct fixture *f, __u32 queue, __u32 entrie
 static inline void add_dev_flows(struct fixture *f, __u32 queue, __u32 table)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "dev_flow", 4, sizeof(**f->flow), DEV_FLOWS, &o);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "dev_flow", 4, sizeof(**f->flow), DEV_FLOWS,
+				&o);
 	__u32 i = 2 * queue + table;
 
 	assert_true(fd >= 0);
@@ -283,6 +327,21 @@ static inline void set_bind(struct fixture *f, const __u8 *addr, int version, __
 		map_del(f->skel->maps.bind, &k);
 }
 
+/* A user's rule; addr NULL: any address; action 0 takes it out. */
+static inline void set_rule(struct fixture *f, const __u8 *addr, int version, __u16 port,
+			    __u8 proto, __u32 action, __u32 counter)
+{
+	struct sluice_bind_key k = { .port = htons(port), .proto = proto };
+	struct sluice_bind b = { .action = action, .counter = counter };
+
+	if (addr)
+		k.addr = mapped(addr, version);
+	if (action)
+		map_set(f->skel->maps.bind_rule, &k, &b);
+	else
+		map_del(f->skel->maps.bind_rule, &k);
+}
+
 /* addr: network order; len: of the prefix; counter 0 takes the rule out. */
 static inline void set_deny(struct fixture *f, const __u8 *addr, int version, __u32 len,
 			    __u32 counter)
@@ -304,7 +363,8 @@ static inline __u64 rule_count(const struct fixture *f, __u32 counter)
 	__u64 sum = 0, *all = calloc((size_t)cpus, sizeof(*all));
 
 	assert_non_null(all);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(f->skel->maps.rule_count), &counter, all), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(f->skel->maps.rule_count), &counter, all),
+			 0);
 	for (int c = 0; c < cpus; c++)
 		sum += all[c];
 	free(all);
@@ -329,6 +389,8 @@ static inline void fixture_open(struct fixture *f, const struct host *h,
 	f->sock_flow = map_mmap(f->skel->maps.rps_sock_flow, SOCK_FLOWS * sizeof(__u32));
 	f->tail = map_mmap(f->skel->maps.flow_tail, SLOTS * sizeof(__u32));
 	f->head = map_mmap(f->skel->maps.flow_head, SLOTS * sizeof(__u32));
+	f->cpu_tail = map_mmap(f->skel->maps.cpu_tail, QUEUES * SLUICE_MAX_CPUS * sizeof(__u32));
+	f->cpu_head = map_mmap(f->skel->maps.cpu_head, CPUS * sizeof(*f->cpu_head));
 	f->vlan = map_mmap(f->skel->maps.vlan_dev, SLUICE_VLAN_IDS * sizeof(__u32));
 	f->beat = map_mmap(f->skel->maps.heartbeat, SLUICE_MAX_WORKERS * sizeof(*f->beat));
 	for (__u32 q = 0; o->dev_flows && q < QUEUES; q++) {
@@ -347,6 +409,8 @@ static inline void fixture_close(struct fixture *f)
 	munmap(f->sock_flow, SOCK_FLOWS * sizeof(__u32));
 	munmap(f->tail, SLOTS * sizeof(__u32));
 	munmap(f->head, SLOTS * sizeof(__u32));
+	munmap(f->cpu_tail, QUEUES * SLUICE_MAX_CPUS * sizeof(__u32));
+	munmap(f->cpu_head, CPUS * sizeof(*f->cpu_head));
 	munmap(f->vlan, SLUICE_VLAN_IDS * sizeof(__u32));
 	munmap(f->beat, SLUICE_MAX_WORKERS * sizeof(*f->beat));
 	for (__u32 i = 0; i < 2 * QUEUES; i++)
@@ -415,9 +479,10 @@ static inline enum sluice_verdict verdict_since(const struct fixture *f,
 
 static inline int action_of(enum sluice_verdict v)
 {
-	if (v == SLUICE_XDP_DROP_DENY || v == SLUICE_XDP_DROP_FLOW_LIMIT)
+	if (v == SLUICE_XDP_DROP_DENY || v == SLUICE_XDP_DROP_FLOW_LIMIT ||
+	    v == SLUICE_XDP_DROP_RULE)
 		return XDP_DROP;
-	return v == SLUICE_XDP_REDIRECT ? XDP_REDIRECT : XDP_PASS;
+	return v == SLUICE_XDP_REDIRECT || v == SLUICE_XDP_REDIRECT_CPU ? XDP_REDIRECT : XDP_PASS;
 }
 
 static inline enum sluice_verdict verdict_of(const struct fixture *f, const void *data, __u32 len,
@@ -428,7 +493,7 @@ static inline enum sluice_verdict verdict_of(const struct fixture *f, const void
 	enum sluice_verdict v = verdict_since(f, &before);
 
 	assert_int_equal(r.ret, action_of(v));
-	assert_int_equal(r.has_meta, v == SLUICE_XDP_REDIRECT);
+	assert_int_equal(r.has_meta, r.ret == XDP_REDIRECT);
 	assert_int_equal(r.len, len);
 	assert_memory_equal(r.data, data, len);
 	return v;

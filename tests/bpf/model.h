@@ -12,6 +12,7 @@
 
 #include "fixture.h"
 #include "model_order.h"
+#include "model_packet.h"
 #include "sip_ref.h"
 
 #define M_ADDRS 8u	/* addresses that occur: even ones IPv4, odd ones IPv6 */
@@ -19,6 +20,8 @@
 #define M_VIDS 4u
 #define M_DENY 16u
 #define M_DENY_COUNTER 100u	/* of the first one */
+#define M_PROTOS 3u
+#define M_RULE_COUNTER 200u	/* of the first one: see model_rule_counter() */
 
 struct model {
 	__u8 mac[6];
@@ -30,6 +33,12 @@ struct model {
 	__u16 vid[M_VIDS];
 	__u32 vlan[M_VIDS];			/* ifindex */
 	struct model_order o;
+	bool mirror;
+	__u32 fallback;			/* default action */
+	struct {
+		__u32 action;		/* 0: no rule */
+		__u64 matched;
+	} rule[M_ADDRS + 1][M_PORTS][M_PROTOS];	/* of users; address M_ADDRS: any */
 	struct {
 		bool on;
 		__u32 len;
@@ -40,7 +49,7 @@ struct model {
 struct outcome {
 	enum sluice_verdict verdict;
 	__u32 hash;
-	__u32 worker;
+	__u32 target;
 };
 
 static inline int model_find(const void *table, unsigned int n, const void *what, size_t size)
@@ -59,63 +68,54 @@ static inline int model_addr(const struct model *m, const __u8 *addr, int versio
 	return -1;
 }
 
-/* Offset of the IP header in *l3 and its version, or 0 and the verdict. */
-static inline int model_link(const struct model *m, const __u8 *b, __u32 len, __u32 *l3,
-			     enum sluice_verdict *v)
+static const __u8 model_protos[M_PROTOS] = { IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP };
+
+static inline __u32 model_rule_counter(__u32 addr, __u32 port, __u32 proto)
 {
-	unsigned int type = get16(b + 12);
-
-	*v = SLUICE_XDP_PASS_MAC;
-	if (memcmp(b, m->mac, 6))
-		return 0;
-	*l3 = 14;
-	*v = SLUICE_XDP_PASS_VLAN;
-	if (type == 0x88a8)
-		return 0;
-	if (type == 0x8100) {
-		__u16 vid;
-		int i;
-
-		if (len < 18) {
-			*v = SLUICE_XDP_PASS_HEADER;
-			return 0;
-		}
-		vid = (__u16)(get16(b + 14) & 0xfff);
-		i = model_find(m->vid, M_VIDS, &vid, sizeof(vid));
-		if (vid && (i < 0 || !m->vlan[i]))
-			return 0;
-		type = get16(b + 16);
-		if (type == 0x8100 || type == 0x88a8)
-			return 0;
-		*l3 = 18;
-	}
-	*v = SLUICE_XDP_PASS_PROTO;
-	return type == 0x0800 ? 4 : type == 0x86dd ? 6 : 0;
+	return M_RULE_COUNTER + (addr * M_PORTS + port) * M_PROTOS + proto;
 }
 
-/* Offset of the UDP header, or 0 and the verdict. */
-static inline __u32 model_network(const __u8 *b, __u32 len, __u32 l3, int version,
-				  enum sluice_verdict *v)
+static inline bool model_has_device(const struct model *m, const __u8 *b)
 {
-	__u32 hlen = version == 4 ? 20 : 40, total, proto;
-	const __u8 *ip = b + l3;
+	__u16 vid = (__u16)(get16(b + 14) & 0xfff);
+	int i = model_find(m->vid, M_VIDS, &vid, sizeof(vid));
 
-	*v = SLUICE_XDP_PASS_HEADER;
-	if (len - l3 < hlen || (version == 4 ? ip[0] != 0x45 : (ip[0] & 0xf0) != 0x60))
+	return !vid || (i >= 0 && m->vlan[i]);
+}
+
+/* The same of the link header. */
+static inline enum sluice_verdict model_link(const struct model *m, const struct model_packet *p,
+					     const __u8 *b)
+{
+	if (m->mirror)
+		return SLUICE_XDP_REDIRECT;
+	if (memcmp(b, m->mac, 6))
+		return SLUICE_XDP_PASS_MAC;
+	if (p->cut)
+		return SLUICE_XDP_PASS_HEADER;
+	if (p->tags > 1 || (p->tags && (get16(b + 12) != 0x8100 || !model_has_device(m, b))))
+		return SLUICE_XDP_PASS_VLAN;
+	return SLUICE_XDP_REDIRECT;
+}
+
+/* The action of the user's rule for the packet, which counts it; 0: none. */
+static inline __u32 model_user_rule(struct model *m, const struct model_packet *p)
+{
+	__u16 port = p->ports ? (__u16)get16(p->ports + 2) : 0;
+	int n = model_find(m->port, M_PORTS, &port, sizeof(port)), a, proto = -1;
+
+	for (unsigned int i = 0; i < M_PROTOS; i++)
+		proto = model_protos[i] == p->proto ? (int)i : proto;
+	if (!p->ports || n < 0 || proto < 0)
 		return 0;
-	total = version == 4 ? get16(ip + 2) : 40 + get16(ip + 4);
-	if (total < hlen || total > len - l3)
+	a = model_addr(m, p->daddr, p->version);
+	if (!m->mirror && (a < 0 || !m->local[a]))
 		return 0;
-	*v = SLUICE_XDP_PASS_FRAG;
-	proto = version == 4 ? ip[9] : ip[6];
-	if (version == 4 ? (get16(ip + 6) & 0x3fff) != 0 : proto == 44)
-		return 0;
-	*v = SLUICE_XDP_PASS_HEADER;
-	if ((proto == IPPROTO_UDP && total - hlen < 8) ||
-	    (proto == IPPROTO_TCP && total - hlen < 20))
-		return 0;
-	*v = SLUICE_XDP_PASS_L4;
-	return proto == IPPROTO_UDP ? l3 + hlen : 0;
+	if (a < 0 || !m->rule[a][n][proto].action)
+		a = M_ADDRS;
+	if (m->rule[a][n][proto].action)
+		m->rule[a][n][proto].matched++;
+	return m->rule[a][n][proto].action;
 }
 
 static inline enum sluice_verdict model_rule(const struct model *m, const __u8 *daddr, int version,
@@ -132,6 +132,8 @@ static inline enum sluice_verdict model_rule(const struct model *m, const __u8 *
 	g = &m->gate[p];
 	if (g->open != g->gen || !(g->flags & (any | SLUICE_PORT_EXACT)))
 		return SLUICE_XDP_PASS_PORT;
+	if (m->mirror && (g->flags & any) && g->action == SLUICE_ACT_XSK)
+		return SLUICE_XDP_REDIRECT;
 	if (a < 0)
 		return SLUICE_XDP_PASS_ADDR;
 	if ((g->flags & SLUICE_PORT_EXACT) && m->bind[a][p] == SLUICE_ACT_XSK)
@@ -156,7 +158,7 @@ static inline int model_deny(const struct model *m, const __u8 *b, __u32 len)
 	int found = -1, version, tags = 0;
 	const __u8 *saddr;
 
-	if (!(b[0] & 1) && memcmp(b, m->mac, 6))
+	if (!m->mirror && !(b[0] & 1) && memcmp(b, m->mac, 6))
 		return -1;
 	for (; tags < 2 && (get16(b + l3 - 2) == 0x8100 || get16(b + l3 - 2) == 0x88a8); tags++) {
 		l3 += 4;
@@ -177,31 +179,56 @@ static inline int model_deny(const struct model *m, const __u8 *b, __u32 len)
 	return found;
 }
 
-static inline struct outcome model_decide(struct model *m, const __u8 *b, __u32 len, __u32 queue)
+/* SLUICE_XDP_REDIRECT, and what is to be done, or the verdict. */
+static inline enum sluice_verdict model_action(struct model *m, const struct model_packet *p,
+					       const __u8 *b, __u32 *action)
 {
+	enum sluice_verdict link = model_link(m, p, b), why = link;
+
+	if (link == SLUICE_XDP_PASS_MAC && !(b[0] & 1))
+		return why;
+	if (why == SLUICE_XDP_REDIRECT)
+		why = model_why(p);
+	*action = link == SLUICE_XDP_REDIRECT ? model_user_rule(m, p) : 0;
+	if (*action == SLUICE_ACT_PASS)
+		return SLUICE_XDP_PASS_RULE;
+	if (!*action && why == SLUICE_XDP_REDIRECT)
+		why = model_rule(m, p->daddr, p->version, get16(p->ports + 2));
+	if (!*action)
+		*action = why == SLUICE_XDP_REDIRECT ? SLUICE_ACT_XSK : m->fallback;
+	if (*action == SLUICE_ACT_PASS)
+		return why;
+	if (*action == SLUICE_ACT_DROP)
+		return SLUICE_XDP_DROP_RULE;
+	if (p->version)
+		return SLUICE_XDP_REDIRECT;
+	return why == SLUICE_XDP_PASS_HEADER ? why : SLUICE_XDP_PASS_HASH;
+}
+
+/* f, before: for model_set_clock() */
+static inline struct outcome model_decide(struct model *m, const struct fixture *f, const __u8 *b,
+					  __u32 len, __u32 queue, __u16 before)
+{
+	static const __u8 none[4];
+	struct model_packet p = model_parse(b, len);
+	const __u8 *ports = p.ports ? p.ports : none;
 	struct outcome o = { 0 };
-	const __u8 *saddr, *daddr;
-	__u32 l3 = 0, l4;
-	int version, deny = model_deny(m, b, len);
+	__u32 action = 0;
+	int deny = model_deny(m, b, len);
 
 	if (deny >= 0) {
 		m->deny[deny].matched++;
 		o.verdict = SLUICE_XDP_DROP_DENY;
 		return o;
 	}
-	version = model_link(m, b, len, &l3, &o.verdict);
-	if (!version)
-		return o;
-	l4 = model_network(b, len, l3, version, &o.verdict);
-	if (!l4)
-		return o;
-	saddr = b + l3 + (version == 4 ? 12 : 8);
-	daddr = b + l3 + (version == 4 ? 16 : 24);
-	o.verdict = model_rule(m, daddr, version, get16(b + l4 + 2));
+	o.verdict = model_action(m, &p, b, &action);
 	if (o.verdict != SLUICE_XDP_REDIRECT)
 		return o;
-	o.hash = ref_flow_hash(own_key, version, IPPROTO_UDP, saddr, daddr, b + l4, b + l4 + 2);
-	o.verdict = model_enqueue(&m->o, o.hash, queue, &o.worker);
+	o.hash = ref_flow_hash(own_key, p.version, (__u8)p.proto, p.saddr, p.daddr, ports,
+			       ports + 2);
+	model_set_clock(&m->o, f, o.hash, queue, before);
+	o.verdict = action == SLUICE_ACT_XSK ? model_enqueue(&m->o, o.hash, queue, &o.target) :
+					       model_enqueue_stack(&m->o, o.hash, queue, &o.target);
 	return o;
 }
 

@@ -8,7 +8,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define FRAME_MAX 256
+#define FRAME_MAX 512
+#define SPEC_EXTS 10
 
 /* What to build; the zero value is an untagged IPv4 frame of protocol 0. */
 struct spec {
@@ -23,6 +24,11 @@ struct spec {
 	__u16 sport;
 	__u16 dport;
 	__u16 payload;		/* bytes after a UDP header */
+	__u8 options;		/* IPv4: bytes of them, a multiple of 4 up to 40 */
+	__u16 frag;		/* more-fragments bit and offset, as in the IPv4 header */
+	__u8 exts;		/* IPv6: extension headers */
+	__u8 ext[SPEC_EXTS];
+	__u8 ext_len[SPEC_EXTS];	/* in 8 bytes, beyond the first 8 */
 };
 
 struct frame {
@@ -69,25 +75,36 @@ static inline __u8 *put_l2(__u8 *p, const struct spec *s)
 	return p + 2;
 }
 
-static inline __u8 *put_l3(__u8 *p, const struct spec *s, unsigned int l4_len)
+static inline __u8 *put_ip4(__u8 *p, const struct spec *s, unsigned int l4_len)
 {
-	if (s->version == 6) {
-		p[0] = 0x60;
-		put16(p + 4, l4_len);
-		p[6] = s->proto;
-		p[7] = 64;
-		memcpy(p + 8, s->saddr, 16);
-		memcpy(p + 24, s->daddr, 16);
-		return p + 40;
-	}
-	p[0] = 0x45;
-	put16(p + 2, 20 + l4_len);
-	put16(p + 6, 0x4000);
+	p[0] = (__u8)(0x45 + s->options / 4);
+	put16(p + 2, 20 + s->options + l4_len);
+	put16(p + 6, s->frag ? s->frag : 0x4000);
 	p[8] = 64;
 	p[9] = s->proto;
 	memcpy(p + 12, s->saddr, 4);
 	memcpy(p + 16, s->daddr, 4);
-	return p + 20;
+	memset(p + 20, 1, s->options);
+	return p + 20 + s->options;
+}
+
+static inline __u8 *put_ip6(__u8 *p, const struct spec *s, unsigned int l4_len)
+{
+	__u8 *next = p + 6, *end = p + 40;
+
+	p[0] = 0x60;
+	p[7] = 64;
+	memcpy(p + 8, s->saddr, 16);
+	memcpy(p + 24, s->daddr, 16);
+	for (unsigned int i = 0; i < s->exts; i++) {
+		*next = s->ext[i];
+		next = end;
+		end[1] = s->ext[i] == IPPROTO_FRAGMENT ? 0 : s->ext_len[i];
+		end += (end[1] + 1) * 8;
+	}
+	*next = s->proto;
+	put16(p + 4, (unsigned int)(end - p) - 40 + l4_len);
+	return end;
 }
 
 /* A frame that is valid but for checksums, which this program leaves to the worker. */
@@ -98,7 +115,7 @@ static inline struct frame frame_build(const struct spec *s)
 	__u8 *p = put_l2(f.b, s);
 
 	f.l3 = (__u32)(p - f.b);
-	p = put_l3(p, s, l4_len);
+	p = s->version == 6 ? put_ip6(p, s, l4_len) : put_ip4(p, s, l4_len);
 	put16(p, s->sport);
 	put16(p + 2, s->dport);
 	if (s->proto == IPPROTO_UDP)

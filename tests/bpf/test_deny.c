@@ -86,7 +86,8 @@ static void test_everything(void **state)
 		__u32 proto = version == 6 ? 6 : 9;
 
 		assert_int_equal(patched(f, &s, proto, IPPROTO_TCP), V(DROP_DENY));
-		assert_int_equal(patched(f, &s, proto, version == 6 ? 44 : IPPROTO_ICMP), V(DROP_DENY));
+		assert_int_equal(patched(f, &s, proto, version == 6 ? 44 : IPPROTO_ICMP),
+				 V(DROP_DENY));
 		t.dport = 1;
 		assert_int_equal(verdict(f, &t), V(DROP_DENY));
 		t.tags = 1;
@@ -170,7 +171,8 @@ static void test_off_costs_nothing(void **state)
 	__u32 none = program_length(*state, 0), one = program_length(*state, SLUICE_DENY_4);
 	__u32 both = program_length(*state, SLUICE_DENY_4 | SLUICE_DENY_6);
 
-	print_message("program: %u bytes without deny rules, %u for IPv4, %u for both\n", none, one, both);
+	print_message("program: %u bytes without deny rules, %u for IPv4, %u for both\n", none,
+		      one, both);
 	assert_true(none < one && one < both);
 }
 

@@ -230,8 +230,8 @@ static void check_spread(const struct host *h, __u32 cpus, double low, double hi
 		k.saddr.w[0] = htonl(0x0a000100 + rnd_below(&rng, 65536));
 		k.sport = htons((__u16)(1024 + rnd_below(&rng, 60000)));
 		r = send_flow(&f, &k);
-		assert_int_equal(r.meta.worker, (__u64)r.meta.hash * cpus >> 32);
-		count[r.meta.worker]++;
+		assert_int_equal(r.meta.target, (__u64)r.meta.hash * cpus >> 32);
+		count[r.meta.target]++;
 	}
 	for (__u32 i = 0; i < cpus; i++)
 		chi2 += (count[i] - mean) * (count[i] - mean) / mean;
@@ -247,6 +247,91 @@ static void test_spread(void **state)
 	check_spread(*state, 64, 33.9, 103.44);
 }
 
+#define CHOSEN 1000
+#define TARGETS 64u
+#define ENTRIES 256u
+#define KEYS 50
+
+static __u32 target_of(__u32 hash)
+{
+	return (__u32)((__u64)hash * TARGETS >> 32);
+}
+
+/* What somebody outside can choose: source address and port. */
+static struct flow_key flow_number(__u64 n)
+{
+	struct flow_key k = { .version = 4, .proto = IPPROTO_UDP, .dport = htons(53) };
+
+	k.daddr.w[0] = htonl(0x0a000001);
+	k.saddr.w[0] = htonl(0x0b000000 + (__u32)(n >> 15));
+	k.sport = htons((__u16)(0x8000 + (n & 0x7fff)));
+	return k;
+}
+
+/* Flows that one who knows the key sends: all to one target, and to one entry of rps_sock_flow. */
+static void choose(struct flow_key *chosen, const __u64 *key)
+{
+	int n = 0;
+
+	for (__u64 i = 0; n < CHOSEN; i++) {
+		struct flow_key k = flow_number(i);
+		__u32 hash = flow_hash(key, &k);
+
+		if (target_of(hash) == 7 && hash % ENTRIES == 99)
+			chosen[n++] = k;
+	}
+}
+
+static double pairs(const __u32 *count, __u32 n)
+{
+	double sum = 0;
+
+	for (__u32 i = 0; i < n; i++)
+		sum += (double)count[i] * (count[i] - 1.0) / 2;
+	return sum;
+}
+
+/*
+ * Under another key they are as any 1,000 flows: the pairs that meet in one of n places are
+ * binomial with p = 1/n, to within 5 standard deviations. Keys are seeded, so the result is fixed.
+ */
+static void check_pairs(const char *what, const __u32 *count, __u32 n, double *worst)
+{
+	double all = CHOSEN * (CHOSEN - 1.0) / 2, mean = all / n;
+	double off = (pairs(count, n) - mean) * (pairs(count, n) - mean) / (mean * (1 - 1.0 / n));
+
+	if (off > 25)
+		fail_msg("%s: %.0f pairs meet, %.0f expected", what, pairs(count, n), mean);
+	*worst = off > *worst ? off : *worst;
+}
+
+static void test_chosen_collisions(void **state)
+{
+	struct flow_key *chosen = calloc(CHOSEN, sizeof(*chosen));
+	double worst = 0;
+	__u64 rng = 7;
+
+	(void)state;
+	assert_non_null(chosen);
+	choose(chosen, own_key);
+	for (int n = 0; n < KEYS; n++) {
+		__u64 key[2] = { rnd(&rng), rnd(&rng) };
+		__u32 target[TARGETS] = { 0 }, entry[ENTRIES] = { 0 };
+
+		for (int i = 0; i < CHOSEN; i++) {
+			__u32 hash = flow_hash(key, &chosen[i]);
+
+			target[target_of(hash)]++;
+			entry[hash % ENTRIES]++;
+		}
+		check_pairs("targets", target, TARGETS, &worst);
+		check_pairs("entries", entry, ENTRIES, &worst);
+	}
+	print_message("%d flows of one target and entry, %d other keys: at most %.2f variances "
+		      "off\n", CHOSEN, KEYS, worst);
+	free(chosen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +342,7 @@ int main(void)
 		cmocka_unit_test(test_fold),
 		cmocka_unit_test(test_bpf_is_user_space),
 		cmocka_unit_test(test_spread),
+		cmocka_unit_test(test_chosen_collisions),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -22,7 +22,7 @@ static __u32 goes_to(const struct fixture *f, const struct spec *s)
 	struct result r = send4(f, s);
 
 	assert_int_equal(r.ret, XDP_REDIRECT);
-	return r.meta.worker;
+	return r.meta.target;
 }
 
 static __u32 hash_of(const struct spec *s)
@@ -56,7 +56,7 @@ static void test_first_packet(void **state)
 	consumed_on(f, &s, 5);
 	assert_int_equal(goes_to(f, &s), 5);
 	assert_int_equal(e->cpu, 5);
-	assert_int_equal(e->worker, 5);
+	assert_int_equal(e->target, 5);
 	assert_int_equal(e->filter, SLUICE_NO_FILTER);
 	assert_int_equal(e->last_qtail, 1);
 	assert_int_equal(e->hash, hash_of(&s));
@@ -186,7 +186,7 @@ static void test_without_table(void **state)
 	set_dev_flow_ctl(f, 0, 0, 0, 0);
 	consumed_on(f, &s, 5);
 	assert_int_equal(goes_to(f, &s), 2);
-	assert_int_equal(entry_of(f, &s, 0)->worker, SLUICE_NO_CPU);
+	assert_int_equal(entry_of(f, &s, 0)->target, SLUICE_NO_CPU);
 }
 
 static void test_former_table(void **state)
@@ -200,11 +200,11 @@ static void test_former_table(void **state)
 	set_dev_flow_ctl(f, 0, DEV_FLOWS, 1, DEV_FLOWS);
 	assert_int_equal(goes_to(f, &s), 2);
 	assert_int_equal(entry_of(f, &s, 0)->last_qtail, 2);
-	assert_int_equal(entry_of(f, &s, 1)->worker, SLUICE_NO_CPU);
+	assert_int_equal(entry_of(f, &s, 1)->target, SLUICE_NO_CPU);
 	f->head[2] = 2;
 	assert_int_equal(goes_to(f, &s), 5);
-	assert_int_equal(entry_of(f, &s, 0)->worker, SLUICE_NO_CPU);
-	assert_int_equal(entry_of(f, &s, 1)->worker, 5);
+	assert_int_equal(entry_of(f, &s, 0)->target, SLUICE_NO_CPU);
+	assert_int_equal(entry_of(f, &s, 1)->target, 5);
 	consumed_on(f, &s, 2);
 	assert_int_equal(goes_to(f, &s), 5);
 	/* To no table at all: what is under way is waited for all the same. */
@@ -356,7 +356,10 @@ static void change_worker_state(struct world *w)
 	}
 }
 
-/* The other table comes in, empty, or what it replaced goes out, as steer_resize_dev_flow() does. */
+/*
+ * The other table comes in, empty, or what it replaced goes out, as
+ * steer_resize_dev_flow() does.
+ */
 static void change_tables(struct world *w)
 {
 	__u32 q = below(w, QUEUES), next;
@@ -422,8 +425,8 @@ static void record(struct world *w, __u32 hash)
 static void check_entry(const struct world *w, __u32 hash, __u32 queue)
 {
 	for (__u32 t = 2 * queue; t < 2 * queue + 2; t++)
-		assert_memory_equal(&w->f.flow[t][hash % DEV_FLOWS], &w->m.flow[t][hash % DEV_FLOWS],
-				    sizeof(w->m.flow[t][0]));
+		assert_memory_equal(&w->f.flow[t][hash % DEV_FLOWS],
+				    &w->m.flow[t][hash % DEV_FLOWS], sizeof(w->m.flow[t][0]));
 }
 
 static void step(struct world *w)
@@ -438,7 +441,7 @@ static void step(struct world *w)
 	assert_int_equal(r.ret, v == V(REDIRECT) ? XDP_REDIRECT :
 			 v == V(DROP_FLOW_LIMIT) ? XDP_DROP : XDP_PASS);
 	if (v == V(REDIRECT)) {
-		assert_int_equal(r.meta.worker, worker);
+		assert_int_equal(r.meta.target, worker);
 		assert_int_equal(r.meta.seq, w->m.tail[queue * SLUICE_MAX_WORKERS + worker]);
 	}
 	check_entry(w, hash, queue);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR BSD-2-Clause
 /*
  * Random states and random packets: the XDP program and model.h must come to
- * the same decision, number the packet alike and leave the same trace.
+ * the same decision, number the packet alike and leave the same trace; and the parser
+ * finds the same flow in user space.
  */
 #include "model.h"
+#include "check_dissect.h"
+#include "random_packet.h"
 
 #define STEPS 40000
 #define CPU_MASK (M_CPUS - 1)
@@ -12,6 +15,7 @@ struct world {
 	struct fixture f;
 	struct model m;
 	__u64 rng;
+	bool rules;
 	struct sluice_xdp_stat stat;
 };
 
@@ -70,6 +74,12 @@ static void change_vlan(struct world *w)
 	w->f.vlan[w->m.vid[i]] = w->m.vlan[i];
 }
 
+/* Few machines have all of M_CPUS, which only CPUMAP asks for. */
+static __u32 pick_cpu(struct world *w)
+{
+	return below(w, below(w, 2) ? 2 : M_CPUS);
+}
+
 static void change_rps(struct world *w)
 {
 	__u32 q = below(w, QUEUES);
@@ -77,8 +87,23 @@ static void change_rps(struct world *w)
 
 	r->len = below(w, 6) ? 1 + below(w, SLUICE_RPS_MAX) : 0;
 	for (__u32 i = 0; i < r->len; i++)
-		r->cpus[i] = (__u16)(below(w, 40) ? below(w, M_CPUS) : SLUICE_NO_CPU);
+		r->cpus[i] = (__u16)(below(w, 40) ? pick_cpu(w) : SLUICE_NO_CPU);
 	map_set(w->f.skel->maps.rps_map, &q, r);
+}
+
+/* Making and ending an entry takes its time: not often. */
+static void change_cpu(struct world *w)
+{
+	__u32 cpu = below(w, 2);
+
+	if (!below(w, 50)) {
+		bool on = !w->m.o.cpu_on[cpu];
+
+		if (!set_cpu_entry(&w->f, cpu, on))
+			w->m.o.cpu_on[cpu] = on;
+	}
+	w->m.o.thread[cpu] = below(w, 3) != 0;
+	w->f.cpu_head[cpu].task = w->m.o.thread[cpu];
 }
 
 static void change_worker(struct world *w)
@@ -108,9 +133,29 @@ static void change_deny(struct world *w)
 		 w->m.deny[d].on ? M_DENY_COUNTER + d : 0);
 }
 
+static void change_rule(struct world *w)
+{
+	static const __u32 actions[] = { 0, 0, 0, SLUICE_ACT_XSK, SLUICE_ACT_CPUMAP,
+					 SLUICE_ACT_DROP, SLUICE_ACT_PASS };
+	__u32 a = below(w, M_ADDRS + 1), p = below(w, M_PORTS), proto = below(w, M_PROTOS);
+	__u32 action = actions[below(w, sizeof(actions) / sizeof(actions[0]))];
+
+	if (!w->rules)
+		return;
+	w->m.rule[a][p][proto].action = action;
+	set_rule(&w->f, a < M_ADDRS ? w->m.addr[a] : NULL, a % 2 ? 6 : 4, w->m.port[p],
+		 model_protos[proto], action, model_rule_counter(a, p, proto));
+}
+
 static void change_state(struct world *w)
 {
-	switch (below(w, 7)) {
+	switch (below(w, 9)) {
+	case 8:
+		change_cpu(w);
+		break;
+	case 7:
+		change_rule(w);
+		break;
 	case 6:
 		change_deny(w);
 		break;
@@ -141,10 +186,19 @@ static void change_head(struct world *w)
 	w->f.head[slot] = w->m.o.head[slot];
 }
 
+static void change_cpu_head(struct world *w)
+{
+	__u32 q = below(w, QUEUES), cpu = below(w, 2);
+	__u32 behind = w->m.o.cpu_tail[q][cpu] - w->m.o.cpu_head[q][cpu];
+
+	w->m.o.cpu_head[q][cpu] += below(w, 3) ? below(w, behind + 1) : behind;
+	w->f.cpu_head[cpu].queue[q] = w->m.o.cpu_head[q][cpu];
+}
+
 /* What a client's CPU would have recorded, at times for another flow. */
 static void record_flow(struct world *w, __u32 hash)
 {
-	__u32 i = hash & (SOCK_FLOWS - 1), entry = (hash & ~CPU_MASK) | below(w, M_CPUS);
+	__u32 i = hash & (SOCK_FLOWS - 1), entry = (hash & ~CPU_MASK) | pick_cpu(w);
 
 	if (!below(w, 4))
 		entry ^= 1u << below(w, 32);
@@ -171,30 +225,18 @@ static struct spec random_spec(struct world *w)
 		s.tci[0] |= (__u16)(below(w, 16) << 12);
 	}
 	if (!below(w, 12))
-		s.proto = IPPROTO_TCP;
+		s.dmac[0] ^= (__u8)(1 + below(w, 2));
+	if (!below(w, 3))
+		random_kind(&w->rng, &s);
 	return s;
 }
 
-/* Mostly valid frames; else a few bytes of the headers changed, or the end cut off. */
 static struct frame random_frame(struct world *w)
 {
 	struct spec s = random_spec(w);
 	struct frame p = frame_build(&s);
 
-	switch (below(w, 6)) {
-	case 0:
-		for (__u32 n = 1 + below(w, 3); n; n--) {
-			__u32 at = below(w, 3) ? p.l3 + below(w, p.len - p.l3) : below(w, p.len);
-
-			p.b[at] = (__u8)(below(w, 2) ? rnd(&w->rng) : p.b[at] ^ 1u << below(w, 8));
-		}
-		break;
-	case 1:
-		p.len = 14 + below(w, p.len - 13);
-		break;
-	default:
-		break;
-	}
+	random_damage(&w->rng, &p);
 	return p;
 }
 
@@ -202,41 +244,45 @@ static void step(struct world *w)
 {
 	struct frame p = random_frame(w);
 	__u32 queue = below(w, QUEUES);
-	struct outcome o = model_decide(&w->m, p.b, p.len, queue);
+	__u16 before = model_clock();
 	struct result r = run_on(&w->f, p.b, p.len, queue);
+	struct outcome o = model_decide(&w->m, &w->f, p.b, p.len, queue, before);
 
+	check_dissect(p.b, p.len);
 	assert_int_equal(verdict_since(&w->f, &w->stat), o.verdict);
 	w->stat.verdict[o.verdict]++;
 	assert_int_equal(r.len, p.len);
 	assert_memory_equal(r.data, p.b, p.len);
-	assert_int_equal(r.has_meta, o.verdict == SLUICE_XDP_REDIRECT);
+	assert_int_equal(r.has_meta, r.ret == XDP_REDIRECT);
 	assert_int_equal(r.ret, action_of(o.verdict));
 	if (r.has_meta) {
-		__u32 slot = queue * SLUICE_MAX_WORKERS + o.worker;
+		__u32 slot = queue * SLUICE_MAX_WORKERS + o.target, seq;
 
+		seq = o.target < SLUICE_TARGET_CPU ? w->m.o.tail[slot] :
+		      w->m.o.cpu_tail[queue][o.target - SLUICE_TARGET_CPU];
 		assert_int_equal(r.meta.magic, SLUICE_RX_MAGIC);
 		assert_int_equal(r.meta.hash, o.hash);
 		assert_int_equal(r.meta.queue, queue);
-		assert_int_equal(r.meta.worker, o.worker);
-		assert_int_equal(r.meta.seq, w->m.o.tail[slot]);
+		assert_int_equal(r.meta.target, o.target);
+		assert_int_equal(r.meta.seq, seq);
 	}
 	if (o.hash && below(w, 2))
 		record_flow(w, o.hash);
 }
 
-static void world_init(struct world *w, const struct host *h, __u32 sock_flow_mask)
+static void world_init(struct world *w, const struct host *h, const struct fixture_opts *o)
 {
 	static const __u16 ports[M_PORTS] = { 53, 5000, 32768, 65535 };
 	static const __u16 vids[M_VIDS] = { 1, 5, 2048, 4094 };
-	const struct fixture_opts o = { .sock_flow_mask = sock_flow_mask, .cpu_mask = CPU_MASK,
-					.dev_flows = sock_flow_mask != 0,
-					.deny = SLUICE_DENY_4 | SLUICE_DENY_6 };
 
 	memset(w, 0, sizeof(*w));
-	fixture_open(&w->f, h, &o);
-	w->rng = 99 + sock_flow_mask;
+	fixture_open(&w->f, h, o);
+	w->rng = 99 + o->sock_flow_mask + o->fallback;
+	w->rules = o->rules;
 	model_order_init(&w->m.o, &w->f);
-	w->m.o.sock_flow_mask = sock_flow_mask;
+	w->m.mirror = o->mirror;
+	w->m.fallback = o->fallback ? o->fallback : SLUICE_ACT_PASS;
+	w->m.o.sock_flow_mask = o->sock_flow_mask;
 	w->m.o.cpu_mask = CPU_MASK;
 	memcpy(w->m.mac, own_mac, sizeof(w->m.mac));
 	memcpy(w->m.port, ports, sizeof(ports));
@@ -246,54 +292,132 @@ static void world_init(struct world *w, const struct host *h, __u32 sock_flow_ma
 			w->m.addr[a][i] = (__u8)rnd(&w->rng);
 	for (__u32 d = 0; d < M_DENY; d++)
 		w->m.deny[d].len = d < M_ADDRS ? 2 + d : d % 2 ? 97 + d : 17 + d / 2;
+	for (__u32 cpu = 0; cpu < 2; cpu++)
+		w->m.o.cpu_on[cpu] = !set_cpu_entry(&w->f, cpu, 1);
 	for (int i = 0; i < 500; i++)
 		change_state(w);
 }
 
-static void run_world(const struct host *h, __u32 sock_flow_mask)
+static void check_counters(const struct world *w)
+{
+	for (__u32 d = 0; d < M_DENY; d++)
+		assert_int_equal(rule_count(&w->f, M_DENY_COUNTER + d), w->m.deny[d].matched);
+	for (__u32 a = 0; a <= M_ADDRS; a++)
+		for (__u32 p = 0; p < M_PORTS; p++)
+			for (__u32 i = 0; i < M_PROTOS; i++)
+				assert_int_equal(rule_count(&w->f, model_rule_counter(a, p, i)),
+						 w->m.rule[a][p][i].matched);
+}
+
+/*
+ * A verdict that hardly occurred was hardly tested. Those of the limits are test_order.c's;
+ * absent: bits of those that cannot occur under these settings.
+ */
+static void check_verdicts(const struct world *w, __u32 absent)
 {
 	static const char *const names[] = {
 #define X(id, name, text) name,
 		SLUICE_VERDICT_LIST(X)
 #undef X
 	};
+
+	absent |= 1u << SLUICE_XDP_PASS_STALLED | 1u << SLUICE_XDP_DROP_FLOW_LIMIT;
+	for (int v = 0; v < SLUICE_XDP_VERDICTS; v++) {
+		print_message("%-12s %llu\n", names[v], (unsigned long long)w->stat.verdict[v]);
+		if (absent >> v & 1)
+			assert_int_equal(w->stat.verdict[v], 0);
+		else
+			assert_true(w->stat.verdict[v] >= STEPS / 1000);
+	}
+}
+
+static void run_world(const struct host *h, const struct fixture_opts *o, __u32 absent)
+{
 	struct world *w = malloc(sizeof(*w));
 
 	assert_non_null(w);
-	world_init(w, h, sock_flow_mask);
+	world_init(w, h, o);
 	for (int i = 0; i < STEPS; i++) {
 		change_state(w);
 		change_head(w);
+		change_cpu_head(w);
 		step(w);
 	}
 	model_order_check(&w->m.o, &w->f);
-	for (__u32 d = 0; d < M_DENY; d++)
-		assert_int_equal(rule_count(&w->f, M_DENY_COUNTER + d), w->m.deny[d].matched);
-	/* A verdict that hardly occurred was hardly tested. Those of the limits are test_order.c's. */
-	for (int v = 0; v < SLUICE_XDP_VERDICTS; v++) {
-		print_message("%-12s %llu\n", names[v], (unsigned long long)w->stat.verdict[v]);
-		assert_true(v == SLUICE_XDP_PASS_STALLED || v == SLUICE_XDP_DROP_FLOW_LIMIT ||
-			    w->stat.verdict[v] >= STEPS / 1000);
-	}
+	check_counters(w);
+	check_verdicts(w, absent);
 	fixture_close(&w->f);
 	free(w);
 }
 
+#define BIT(name) (1u << SLUICE_XDP_##name)
+#define OF_RULES (BIT(PASS_RULE) | BIT(DROP_RULE) | BIT(PASS_HASH) | BIT(REDIRECT_CPU))
+#define REASONS (BIT(PASS_MAC) | BIT(PASS_VLAN) | BIT(PASS_PROTO) | BIT(PASS_FRAG) | \
+		 BIT(PASS_L4) | BIT(PASS_PORT) | BIT(PASS_ADDR))
+
+#define RULE_KINDS (SLUICE_BIND_ANY | SLUICE_BIND_EXACT)
+#define COMMON .cpu_mask = CPU_MASK, .deny = SLUICE_DENY_4 | SLUICE_DENY_6
+#define RFS_ON COMMON, .sock_flow_mask = SOCK_FLOWS - 1, .dev_flows = 1
+
 static void test_with_rfs(void **state)
 {
-	run_world(*state, SOCK_FLOWS - 1);
+	static const struct fixture_opts o = { RFS_ON };
+
+	run_world(*state, &o, OF_RULES);
 }
 
 static void test_without_rfs(void **state)
 {
-	run_world(*state, 0);
+	static const struct fixture_opts o = { COMMON };
+
+	run_world(*state, &o, OF_RULES);
+}
+
+static void test_host_rules(void **state)
+{
+	static const struct fixture_opts o = { RFS_ON, .rules = RULE_KINDS };
+
+	run_world(*state, &o, BIT(PASS_HASH));
+}
+
+static void test_host_cpumap(void **state)
+{
+	static const struct fixture_opts o = { RFS_ON, .rules = RULE_KINDS,
+					       .fallback = SLUICE_ACT_CPUMAP };
+
+	run_world(*state, &o, REASONS & ~BIT(PASS_MAC));
+}
+
+static void test_mirror(void **state)
+{
+	static const struct fixture_opts o = { RFS_ON, .mirror = 1, .fallback = SLUICE_ACT_XSK };
+
+	run_world(*state, &o, REASONS | BIT(PASS_RULE) | BIT(DROP_RULE) | BIT(REDIRECT_CPU));
+}
+
+static void test_mirror_rules(void **state)
+{
+	static const struct fixture_opts o = { RFS_ON, .mirror = 1, .fallback = SLUICE_ACT_PASS,
+					       .rules = RULE_KINDS };
+
+	run_world(*state, &o, BIT(PASS_MAC) | BIT(PASS_VLAN) | BIT(PASS_HASH));
+}
+
+static void test_mirror_drop(void **state)
+{
+	static const struct fixture_opts o = { RFS_ON, .mirror = 1, .fallback = SLUICE_ACT_DROP,
+					       .rules = RULE_KINDS };
+
+	run_world(*state, &o, REASONS | BIT(PASS_HASH) | BIT(PASS_HEADER));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_with_rfs),
-		cmocka_unit_test(test_without_rfs),
+		cmocka_unit_test(test_with_rfs), cmocka_unit_test(test_without_rfs),
+		cmocka_unit_test(test_host_rules), cmocka_unit_test(test_host_cpumap),
+		cmocka_unit_test(test_mirror), cmocka_unit_test(test_mirror_rules),
+		cmocka_unit_test(test_mirror_drop),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

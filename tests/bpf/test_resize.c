@@ -60,11 +60,11 @@ static void send_one(struct traffic *t)
 	}
 	r = run_on(&t->f, t->frame[i].b, t->frame[i].len, 0);
 	t->lost += r.ret != XDP_REDIRECT;
-	if (last->any && last->worker != r.meta.worker) {
+	if (last->any && last->worker != r.meta.target) {
 		t->overtaken += (__s32)(t->s.flow_head[last->worker] - last->seq) < 0;
 		t->moves++;
 	}
-	*last = (struct sent){ r.meta.worker, r.meta.seq, true };
+	*last = (struct sent){ r.meta.target, r.meta.seq, true };
 	t->packets++;
 }
 
@@ -98,8 +98,10 @@ static void traffic_open(struct traffic *t, const struct host *h)
 	assert_int_equal(steer_set_rps(&t->s, 0, &map), 0);
 	assert_int_equal(steer_set_mac(&t->s, own_mac), 0);
 	assert_int_equal(steer_local_add(&t->s, &local, h->ifindex), 0);
-	t->s.port[TEST_PORT] = (struct sluice_port){ .flags = SLUICE_PORT_ANY, .action = SLUICE_ACT_XSK };
-	t->f.prog = bpf_program__fd(t->s.skel->progs.steer);
+	t->s.port[TEST_PORT] = (struct sluice_port){ .flags = SLUICE_PORT_ANY,
+						      .action = SLUICE_ACT_XSK };
+	t->f.prog = bpf_program__fd(bpf_program__autoload(t->s.skel->progs.steer) ?
+				    t->s.skel->progs.steer : t->s.skel->progs.steer_plain);
 	t->f.ifindex = h->ifindex;
 	for (__u32 i = 0; i < FLOWS; i++) {
 		struct flow_key k = { .version = 4, .proto = IPPROTO_UDP, .dport = htons(s.dport) };
@@ -111,6 +113,16 @@ static void traffic_open(struct traffic *t, const struct host *h)
 		memcpy(k.daddr.w, s.daddr, 4);
 		t->hash[i] = flow_hash(own_key, &k);
 	}
+}
+
+/* As the daemon does, from time to time. */
+static void settle(struct traffic *t)
+{
+	int looks = 0, err;
+
+	while ((err = steer_settle_dev_flows(&t->s)) == -EBUSY)
+		assert_true(++looks < 500);
+	assert_int_equal(err, 0);
 }
 
 static void test_resize(void **state)
@@ -126,6 +138,7 @@ static void test_resize(void **state)
 	for (int i = 0; i < RESIZES; i++) {
 		assert_int_equal(steer_resize_dev_flow(&t->s, 0, sizes[i % 8]), 0);
 		assert_int_equal(steer_dev_flow_entries(&t->s, 0), sizes[i % 8]);
+		settle(t);
 	}
 	t->stop = true;
 	pthread_join(thread, NULL);
@@ -154,9 +167,17 @@ static void test_errors(void **state)
 	send_one(t);
 	assert_int_equal(steer_resize_dev_flow(&t->s, 0, 16), 0);
 	assert_int_equal(steer_dev_flow_entries(&t->s, 0), 16);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(steer_settle_dev_flows(&t->s), -EBUSY);
 	assert_int_equal(steer_resize_dev_flow(&t->s, 0, 32), -EBUSY);
 	assert_int_equal(steer_dev_flow_entries(&t->s, 0), 16);
+	assert_true(steer_target_busy(&t->s, 0, 2) || steer_target_busy(&t->s, 0, 3));
 	memcpy(t->s.flow_head, t->s.flow_tail, WORKERS * sizeof(__u32));
+	assert_false(steer_target_busy(&t->s, 0, 2) || steer_target_busy(&t->s, 0, 3));
+	/* One look is not enough. */
+	assert_int_equal(steer_settle_dev_flows(&t->s), -EBUSY);
+	assert_int_equal(steer_settle_dev_flows(&t->s), 0);
+	assert_int_equal(steer_settle_dev_flows(&t->s), 0);
 	assert_int_equal(steer_resize_dev_flow(&t->s, 0, 0), 0);
 	assert_int_equal(steer_dev_flow_entries(&t->s, 0), 0);
 	assert_int_equal(steer_set_flow_limit(&t->s, 0, true), -EOPNOTSUPP);

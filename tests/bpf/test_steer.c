@@ -117,7 +117,7 @@ static __u32 worker_of(const struct fixture *f, const struct spec *s)
 
 	assert_true(r.has_meta);
 	caught_up(f);
-	return r.meta.worker;
+	return r.meta.target;
 }
 
 static void test_rfs(void **state)
@@ -253,7 +253,7 @@ static void check_sequence(struct fixture *f)
 			assert_int_equal(r.meta.hash, hash_of(f, &s));
 			assert_int_equal(r.meta.seq, want);
 			assert_int_equal(r.meta.queue, q);
-			assert_int_equal(r.meta.worker, 2);
+			assert_int_equal(r.meta.target, 2);
 			/* hash_of() sent one through queue 0. */
 			assert_int_equal(*tail, want + (q == 0));
 		}

@@ -46,6 +46,7 @@ static unsigned int descriptors_of(uint16_t type)
 	case SLUICE_CTL_QUERY:
 	case SLUICE_CTL_RULE:
 	case SLUICE_CTL_RPS:
+	case SLUICE_CTL_WORKER:
 	case SLUICE_CTL_TAP:
 		return 0;
 	default:

@@ -20,18 +20,6 @@ nothing_left()
 	return 0
 }
 
-# WHAT CODE PATTERN COMMAND...: fails with that exit code and one line like that
-refuses()
-{
-	local what=$1 code=$2 pattern=$3 rc=0
-	shift 3
-	tb_exec "$TB_B" timeout 10 "$@" >"$TB_DIR/said" 2>&1 || rc=$?
-	equal "$what: exit code ($(cat "$TB_DIR/said"))" $rc "$code"
-	equal "$what: lines ($(cat "$TB_DIR/said"))" "$(wc -l <"$TB_DIR/said")" 1
-	grep -qiE -- "$pattern" "$TB_DIR/said" || fail "$what: says $(cat "$TB_DIR/said")"
-	echo "ok    $what: $(cat "$TB_DIR/said")"
-}
-
 tb_up 1
 D=$TB_BUILD/sluiced
 

@@ -39,8 +39,8 @@ refused()
 }
 
 tb_up 2
-daemon --workers 1
-tb_start recv "$TB_B" "$SLUICE" recv -p 7000 -t 90 -j
+daemon --workers 1 --ring 32768
+tb_start recv "$TB_B" "$SLUICE" recv -p 7000 -t 90 -j --lane 16777216
 tb_start recv6 "$TB_B" "$SLUICE" recv -6 -p 7006 -t 90 -j
 tb_start kernel "$TB_B" "$SLUICE" recv --kernel -p 7001 -t 90 -j --rcvbuf 8000000
 eventually serves 7000 || fail "not attached"

@@ -178,6 +178,18 @@ received_by_lane()
 	equal "$1: through the lane" "$(out "$1" '[.ports[].lane] | add')" "$2"
 }
 
+# WHAT CODE PATTERN COMMAND...: fails in b with that exit code and one line like that
+refuses()
+{
+	local what=$1 code=$2 pattern=$3 rc=0
+	shift 3
+	tb_exec "$TB_B" timeout 10 "$@" >"$TB_DIR/said" 2>&1 || rc=$?
+	equal "$what: exit code ($(cat "$TB_DIR/said"))" $rc "$code"
+	equal "$what: lines ($(cat "$TB_DIR/said"))" "$(wc -l <"$TB_DIR/said")" 1
+	grep -qiE -- "$pattern" "$TB_DIR/said" || fail "$what: says $(cat "$TB_DIR/said")"
+	echo "ok    $what: $(cat "$TB_DIR/said")"
+}
+
 # A second address at each end: 10.77.0.3 in a, 10.77.0.4 in b
 more_addresses()
 {

@@ -3,10 +3,10 @@
  * udp_recv - a client of the library that knows every byte it should receive.
  *
  *	udp_recv -p PORT[,PORT...] [-a ADDR] [-n COUNT | -t SECONDS] [-i IDLE_MS]
- *		 [-c CPU] [-P] [-k] [-R] [-G]
+ *		 [-c CPU] [-P] [-k] [-R] [-T] [-G]
  *
  * Binds the ports, attaches them (-k: stays on the kernel socket; -R: fails
- * where the library would fall back), says "ready" on stderr and receives until
+ * where the library would fall back; -T: sets IP_TRANSPARENT), says "ready" on stderr and receives until
  * COUNT datagrams have come, SECONDS have passed, IDLE_MS without one after the
  * first, or SIGTERM. -P receives by peek and release. -G asks for merged datagrams (UDP_GRO), which
  * count as what they were; "merged" is how many of those came. Prints one JSON object; exit
@@ -50,7 +50,7 @@ struct receiver {
 	uint64_t count;
 	unsigned int seconds, idle_ms;
 	int cpu;
-	int peek, kernel, require, gro;
+	int peek, kernel, require, transparent, gro;
 	uint8_t *buf; /* BATCH * PAYLOAD_MAX */
 };
 
@@ -211,15 +211,18 @@ static void open_port(const struct receiver *rx, struct port *p)
 	struct sockaddr_in6 s6 = { .sin6_family = AF_INET6, .sin6_port = htons(p->num) };
 	struct sockaddr_in s4 = { .sin_family = AF_INET, .sin_port = htons(p->num) };
 	int v4 = inet_pton(AF_INET, rx->addr, &s4.sin_addr) == 1;
-	int size = 32 << 20, one = 1, r;
+	int size = 32 << 20, on = 1, r;
 
 	if (!v4 && inet_pton(AF_INET6, rx->addr, &s6.sin6_addr) != 1)
 		errx(2, "%s: not an address", rx->addr);
 	p->fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	setsockopt(p->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	if (rx->transparent && setsockopt(p->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+					  v4 ? IP_TRANSPARENT : IPV6_TRANSPARENT, &on, sizeof(on)))
+		err(1, "IP_TRANSPARENT");
 	if (bind(p->fd, v4 ? (void *)&s4 : (void *)&s6, v4 ? sizeof(s4) : sizeof(s6)))
 		err(1, "port %u", p->num);
-	if (rx->gro && setsockopt(p->fd, IPPROTO_UDP, UDP_GRO, &one, sizeof(one)))
+	if (rx->gro && setsockopt(p->fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)))
 		err(1, "UDP_GRO");
 	r = rx->kernel ? 0 : sluice_attach(&p->sock, p->fd, &opts);
 	if (r)
@@ -283,7 +286,7 @@ static void parse(struct receiver *rx, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "p:a:n:t:i:c:PkRG")) != -1) {
+	while ((c = getopt(argc, argv, "p:a:n:t:i:c:PkRTG")) != -1) {
 		switch (c) {
 		case 'p':
 			parse_ports(rx, optarg);
@@ -314,6 +317,9 @@ static void parse(struct receiver *rx, int argc, char **argv)
 			break;
 		case 'G':
 			rx->gro = 1;
+			break;
+		case 'T':
+			rx->transparent = 1;
 			break;
 		default:
 			exit(2);

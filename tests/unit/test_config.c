@@ -17,6 +17,10 @@
 
 #define ARGS 20
 
+/* 40 bytes: 00 to 27 in hexadecimal. */
+#define KEY_20 "00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13"
+#define KEY_40 KEY_20 ":1415161718191A1b1C1d1e1f:2021222324252627"
+
 /* Words separated by spaces; '_' stands for an empty word. */
 static int parse_into(struct config *cfg, const char *line, char *why, size_t len)
 {
@@ -78,6 +82,7 @@ static void test_defaults(void **state)
 	assert_int_equal(cfg.nr_workers, n);
 	assert_memory_equal(cfg.cpu, cpu, n * sizeof(*cpu));
 	assert_int_equal(cfg.umem_frames, 0);
+	assert_int_equal(cfg.flow_keys, SLUICE_FLOW_KEYS);
 	assert_int_equal(cfg.ring, CONFIG_RING_DEFAULT);
 	assert_int_equal(cfg.sock_flow_entries, CONFIG_SOCK_FLOW_DEFAULT);
 	assert_int_equal(cfg.copy, XSK_AUTO);
@@ -118,6 +123,31 @@ static void test_all_options(void **state)
 	assert_int_equal(cfg.queue[0], 255);
 }
 
+static void test_arfs(void **state)
+{
+	static const char *const bad[] = {
+		"_", "0", "0:", ":0", "0:0,", "0:0,0:1", "0:256", "1024:0", "x:0", "0:x", "0:0;1:1",
+		"0-1:0", "-1:0", "0:99999999999999999999", "99999999999999999999:0",
+	};
+	struct config cfg = parsed("-i v --arfs --arfs-queues 0:3,1023:255,7:3");
+	char line[64];
+
+	(void)state;
+	assert_true(cfg.arfs && cfg.arfs_queues);
+	assert_int_equal(cfg.arfs_queue[0], 3);
+	assert_int_equal(cfg.arfs_queue[7], 3);
+	assert_int_equal(cfg.arfs_queue[1023], 255);
+	assert_int_equal(cfg.arfs_queue[1], ARFS_NO_QUEUE);
+	cfg = parsed("-i v --flow-keys 0");
+	assert_false(cfg.arfs || cfg.arfs_queues);
+	assert_int_equal(cfg.flow_keys, 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "-i v --arfs-queues %s", bad[i]);
+		refused(line, "--arfs-queues");
+	}
+	refused("-i v --flow-keys 16777217", "--flow-keys");
+}
+
 static void test_rounding(void **state)
 {
 	static const struct {
@@ -125,7 +155,7 @@ static void test_rounding(void **state)
 		uint32_t ring, flows;
 	} cases[] = {
 		{ "-i v --ring 64 --sock-flows 0", 64, 0 },
-		{ "-i v --ring 65 --sock-flows 1", 128, 1 },
+		{ "-i v --ring 65 --sock-flows 1", 128, 2 },
 		{ "-i v --ring 4096 --sock-flows 2", 4096, 2 },
 		{ "-i v --ring 4097 --sock-flows 3", 8192, 4 },
 		{ "-i v --ring 65536 --sock-flows 16777216", 65536, 16777216 },
@@ -193,6 +223,62 @@ static void test_contradictions(void **state)
 	assert_int_equal(parsed("-i v -c -S").copy, XSK_COPY);
 }
 
+static void test_role_and_default(void **state)
+{
+	static const struct {
+		const char *line;
+		bool mirror;
+		uint8_t fallback;
+	} cases[] = {
+		{ "-i v", false, SLUICE_ACT_PASS },
+		{ "-i v --role host", false, SLUICE_ACT_PASS },
+		{ "-i v --default pass", false, SLUICE_ACT_PASS },
+		{ "-i v --default cpumap", false, SLUICE_ACT_CPUMAP },
+		{ "-i v --role mirror", true, SLUICE_ACT_XSK },
+		{ "-i v --default xsk --role mirror", true, SLUICE_ACT_XSK },
+		{ "-i v --role mirror --default pass", true, SLUICE_ACT_PASS },
+		{ "-i v --role mirror --default cpumap", true, SLUICE_ACT_CPUMAP },
+		{ "-i v --role mirror --default drop", true, SLUICE_ACT_DROP },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config cfg = parsed(cases[i].line);
+
+		assert_int_equal(cfg.mirror, cases[i].mirror);
+		assert_int_equal(cfg.fallback, cases[i].fallback);
+	}
+	refused("-i v --role both", "host or mirror");
+	refused("-i v --default none", "cpumap");
+	refused("-i v --default _", "--default");
+	refused("-i v --default xsk", "--role mirror");
+	refused("-i v --default drop --role host", "--role mirror");
+}
+
+static void test_hash(void **state)
+{
+	struct config cfg = parsed("-i v");
+
+	(void)state;
+	assert_false(cfg.toeplitz);
+	assert_false(parsed("-i v --hash siphash").toeplitz);
+	cfg = parsed("-i v --hash toeplitz");
+	assert_true(cfg.toeplitz);
+	assert_false(cfg.has_rss_key);
+	cfg = parsed("-i v --rss-key " KEY_40 " --hash toeplitz");
+	assert_true(cfg.has_rss_key);
+	for (uint8_t i = 0; i < sizeof(cfg.rss_key); i++)
+		assert_int_equal(cfg.rss_key[i], i);
+	refused("-i v --hash crc", "siphash or toeplitz");
+	refused("-i v --rss-key " KEY_40, "--hash toeplitz");
+	refused("-i v --hash toeplitz --rss-key " KEY_20, "here are 20");
+	refused("-i v --hash toeplitz --rss-key " KEY_40 ":28", "more");
+	refused("-i v --hash toeplitz --rss-key " KEY_40 ":", "more");
+	refused("-i v --hash toeplitz --rss-key :" KEY_40, "here are 0");
+	refused("-i v --hash toeplitz --rss-key 0x" KEY_40, "here are 0");
+	refused("-i v --hash toeplitz --rss-key _", "here are 0");
+}
+
 static void test_workers_refused(void **state)
 {
 	cpu_set_t set;
@@ -213,6 +299,37 @@ static void test_workers_refused(void **state)
 }
 
 /* Nothing else needs to be there, and nothing after it is looked at. */
+static void test_cpumap(void **state)
+{
+	uint32_t cpu[SLUICE_MAX_CPUS], n = allowed_cpus(cpu, SLUICE_MAX_CPUS);
+	struct config cfg = parsed("-i v");
+	uint64_t all[SLUICE_MAX_CPUS / 64] = { 0 };
+	char line[64];
+
+	(void)state;
+	for (uint32_t i = 0; i < n; i++)
+		all[cpu[i] / 64] |= 1ull << cpu[i] % 64;
+	assert_memory_equal(cfg.cpus, all, sizeof(all));
+	assert_int_equal(cfg.cpu_queue, CONFIG_CPU_QUEUE_DEFAULT);
+	assert_false(cfg.kernel_rfs);
+
+	memset(all, 0, sizeof(all));
+	all[cpu[n - 1] / 64] = 1ull << cpu[n - 1] % 64;
+	snprintf(line, sizeof(line), "-i v --cpumap %u --cpumap-queue 64 --kernel-rfs", cpu[n - 1]);
+	cfg = parsed(line);
+	assert_memory_equal(cfg.cpus, all, sizeof(all));
+	assert_int_equal(cfg.cpu_queue, 64);
+	assert_true(cfg.kernel_rfs);
+	assert_int_equal(parsed("-i v --cpumap-queue 16384").cpu_queue, 16384);
+
+	refused("-i v --cpumap-queue 63", "--cpumap-queue");
+	refused("-i v --cpumap-queue 16385", "--cpumap-queue");
+	refused("-i v --cpumap 1023", "CPU 1023");
+	refused("-i v --cpumap 1024", "below 1024");
+	refused("-i v --cpumap 0,0", "each number once");
+	refused("-i v --cpumap _", "--cpumap");
+}
+
 static void test_help_and_version(void **state)
 {
 	(void)state;
@@ -278,12 +395,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_all_options),
+		cmocka_unit_test(test_arfs),
 		cmocka_unit_test(test_rounding),
 		cmocka_unit_test(test_numbers_refused),
 		cmocka_unit_test(test_device_refused),
 		cmocka_unit_test(test_command_line_refused),
 		cmocka_unit_test(test_contradictions),
+		cmocka_unit_test(test_role_and_default),
+		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_workers_refused),
+		cmocka_unit_test(test_cpumap),
 		cmocka_unit_test(test_help_and_version),
 		cmocka_unit_test(test_list),
 	};

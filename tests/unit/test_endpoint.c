@@ -17,8 +17,8 @@ static void test_endpoint(void **state)
 	static const char *const bad[] = {
 		"", "10.0.0.1", "10.0.0.1:", "10.0.0.1:65536", "10.0.0.1:-1", "10.0.0.1:1x",
 		"10.0.0:1",
-		"::1:53", "[::1]", "[::1]:", "[::1:53", "[::1]x:53", "[10.0.0.1]:53", "[]:53", ":53",
-		"[::1]53",
+		"::1:53", "[::1]", "[::1]:", "[::1:53", "[::1]x:53", "[10.0.0.1]:53", "[]:53",
+		":53", "[::1]53",
 		"[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc:dddd:eeee]:53",
 	};
 	struct sluice_addr addr, old;
@@ -58,8 +58,8 @@ static void check_prefix(const char *text, int err, int family, unsigned int len
 static void test_prefix(void **state)
 {
 	static const char *const bad[] = {
-		"", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "10/8", "::/129",
-		"x",
+		"", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "10/8",
+		"::/129", "x",
 	};
 	__u32 addr[4];
 	int family = 9;
@@ -82,11 +82,26 @@ static void test_prefix(void **state)
 	}
 }
 
+static void test_protocol(void **state)
+{
+	static const char *const none[] = { "", "icmp", "UDP", "udp ", "17", "gre" };
+
+	(void)state;
+	assert_int_equal(protocol_parse("udp"), IPPROTO_UDP);
+	assert_int_equal(protocol_parse("tcp"), IPPROTO_TCP);
+	assert_int_equal(protocol_parse("sctp"), IPPROTO_SCTP);
+	assert_int_equal(protocol_parse("dccp"), IPPROTO_DCCP);
+	assert_int_equal(protocol_parse("udplite"), IPPROTO_UDPLITE);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_int_equal(protocol_parse(none[i]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_endpoint),
 		cmocka_unit_test(test_prefix),
+		cmocka_unit_test(test_protocol),
 	};
 
 	return cmocka_run_group_tests_name("endpoint", tests, NULL, NULL);

@@ -186,6 +186,35 @@ static void test_tag_is_kept(void **state)
 	rig_close(rig);
 }
 
+/*
+ * In role mirror: of either kind, whatever devices there are; also more than the XDP program
+ * looks into (two), which then have no flow hash.
+ */
+static void test_mirror_tags(void **state)
+{
+	static const uint16_t tpid[] = { TPID_8021Q, TPID_8021AD };
+	struct rig *rig = rig_open(1);
+	struct rig_sock *s = rig_sock_any(rig, PORT, false);
+
+	(void)state;
+	rig->engine->mirror = true;
+	rig->vlan_dev[5] = 55;
+	for (unsigned int i = 0; i < 4; i++) {
+		struct frame f = frame_udp(&ends4, "mirror", 6);
+
+		assert_int_equal(rig_expect_rec(rig, s, &f)->ifindex, RIG_IFINDEX);
+		frame_tag(&f, tpid[i & 1], 5);
+		assert_int_equal(rig_expect_rec(rig, s, &f)->ifindex, RIG_IFINDEX);
+		frame_tag(&f, tpid[i >> 1], 77);
+		rig_check_rec(rig_expect_rec(rig, s, &f), &ends4, "mirror", 6);
+		frame_tag(&f, TPID_8021Q, 5);
+		rig_check_rec(rig_expect_rec(rig, s, &f), &ends4, "mirror", 6);
+		f.len = 20;
+		rig_expect_drop(rig, &f, SLUICE_DROP_ETH_SHORT);
+	}
+	rig_close(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_ethertypes),
 		cmocka_unit_test(test_nested_tags),
 		cmocka_unit_test(test_tag_is_kept),
+		cmocka_unit_test(test_mirror_tags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

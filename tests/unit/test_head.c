@@ -142,6 +142,49 @@ static void test_asleep(void **state)
 	rig_close(rig);
 }
 
+/* A worker in a slot that was another's goes on where that one was; an empty poll moves nothing. */
+static void test_slot_used_again(void **state)
+{
+	struct rig *rig = rig_open(1);
+	struct engine *engine = rig->engine;
+	struct mem_source mem;
+	struct worker worker;
+
+	(void)state;
+	engine->flow_head[SLUICE_MAX_WORKERS] = 1000;
+	assert_int_equal(mem_source_init(&mem, 64), 0);
+	assert_int_equal(worker_init(&worker, engine, 0, 0, 1), 0);
+	assert_int_equal(worker_add_napi(&worker, &mem.src, 1), 0);
+	worker_round(&worker);
+	assert_int_equal(engine->flow_head[SLUICE_MAX_WORKERS], 1000);
+	/* What was lost behind the last packet is not under way. */
+	napi_settle(&worker.napi[0], 1040);
+	assert_int_equal(engine->flow_head[SLUICE_MAX_WORKERS], 1040);
+	worker_round(&worker);
+	assert_int_equal(engine->flow_head[SLUICE_MAX_WORKERS], 1040);
+	worker_destroy(&worker);
+	mem_source_destroy(&mem);
+	rig_close(rig);
+}
+
+/* The head of an instance that is leaving is not its own. */
+static void test_leaving(void **state)
+{
+	struct rig *rig = rig_open(1);
+	struct frame f = { .len = 5 };
+
+	(void)state;
+	rig_push_hash(rig, 0, &f, 1, 7);
+	rig_run(rig);
+	assert_int_equal(rig->flow_head[0], 7);
+	rig->worker.napi[0].leaving = true;
+	rig->flow_head[0] = 2000;
+	rig_push_hash(rig, 0, &f, 1, 8);
+	rig_run(rig);
+	assert_int_equal(rig->flow_head[0], 2000);
+	rig_close(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +193,8 @@ int main(void)
 		cmocka_unit_test(test_flushed_by_another),
 		cmocka_unit_test(test_heartbeat),
 		cmocka_unit_test(test_asleep),
+		cmocka_unit_test(test_slot_used_again),
+		cmocka_unit_test(test_leaving),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -452,6 +452,97 @@ static void test_table_changes_under_traffic(void **state)
 	threaded_close(t);
 }
 
+static void wait_held(const struct threaded *t)
+{
+	for (int us = 0; !worker_held(&t->worker); us += 100) {
+		assert_true(us < 5000000);
+		usleep(100);
+	}
+}
+
+/* A held worker takes nothing and holds nothing; it has no table in use, and its heart beats. */
+static void test_held(void **state)
+{
+	struct sluice_heartbeat beat[SLUICE_MAX_WORKERS] = { { .ns = 0 } };
+	struct threaded *t = threaded_open();
+	struct frame f = frame_seq(PORT, 0);
+	uint64_t seen;
+
+	(void)state;
+	t->engine->heartbeat = beat;
+	assert_int_equal(worker_start(&t->worker), 0);
+	/* Long asleep. */
+	usleep(5000);
+	worker_hold(&t->worker);
+	wait_held(t);
+	assert_int_equal(shared_push(&t->source, &f), 0);
+	seen = __atomic_load_n(&beat[0].ns, __ATOMIC_RELAXED);
+	usleep(20000);
+	assert_true(__atomic_load_n(&beat[0].ns, __ATOMIC_RELAXED) > seen);
+	synchronize_rcu();
+	assert_int_equal(stat_read(&t->worker.stat.processed), 0);
+	worker_release(&t->worker);
+	expect_seq(t, 0);
+	assert_false(worker_held(&t->worker));
+	assert_int_equal(worker_unpin(&t->worker), 0);
+	worker_hold(&t->worker);
+	wait_held(t);
+	worker_stop(&t->worker);
+	assert_int_equal(worker_unpin(&t->worker), -ESRCH);
+	threaded_close(t);
+}
+
+/* What it had taken is delivered before it is held. */
+static void test_held_after_delivery(void **state)
+{
+	struct threaded *t = threaded_open();
+	struct frame f = frame_seq(PORT, 3);
+
+	(void)state;
+	lane_lock(&t->sock.sk.lane);
+	assert_int_equal(worker_start(&t->worker), 0);
+	assert_int_equal(shared_push(&t->source, &f), 0);
+	while (!stat_read(&t->worker.stat.processed))
+		usleep(100);
+	worker_hold(&t->worker);
+	usleep(20000);
+	assert_false(worker_held(&t->worker));
+	lane_unlock(&t->sock.sk.lane);
+	wait_held(t);
+	expect_seq(t, 3);
+	assert_int_equal(t->worker.napi[0].held, 0);
+	worker_stop(&t->worker);
+	threaded_close(t);
+}
+
+/* Held and released again and again, also before it has noticed: nothing is lost, and it sleeps. */
+static void test_held_often(void **state)
+{
+	struct threaded *t = threaded_open();
+	uint64_t sleeps;
+
+	(void)state;
+	assert_int_equal(worker_start(&t->worker), 0);
+	for (uint32_t seq = 0; seq < 300; seq++) {
+		struct frame f = frame_seq(PORT, seq);
+
+		worker_hold(&t->worker);
+		assert_int_equal(shared_push(&t->source, &f), 0);
+		if (seq % 3)
+			wait_held(t);
+		if (seq % 7 == 0)
+			usleep(300);
+		worker_release(&t->worker);
+		expect_seq(t, seq);
+	}
+	sleeps = stat_read(&t->worker.stat.sleeps);
+	usleep(50000);
+	/* A kick that nobody took back would end every sleep at once. */
+	assert_in_range(stat_read(&t->worker.stat.sleeps) - sleeps, 0, 3);
+	worker_stop(&t->worker);
+	threaded_close(t);
+}
+
 static void test_no_such_cpu(void **state)
 {
 	struct engine *engine = calloc(1, sizeof(*engine));
@@ -483,6 +574,9 @@ int main(void)
 		cmocka_unit_test(test_stop_delivers_first),
 		cmocka_unit_test(test_stop_waits_for_lock),
 		cmocka_unit_test(test_table_changes_under_traffic),
+		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_held_after_delivery),
+		cmocka_unit_test(test_held_often),
 		cmocka_unit_test(test_no_such_cpu),
 	};
 

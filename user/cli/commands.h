@@ -12,6 +12,7 @@ extern const struct command cmd_sock;
 extern const struct command cmd_flow;
 extern const struct command cmd_rule;
 extern const struct command cmd_rps;
+extern const struct command cmd_worker;
 extern const struct command cmd_explain;
 extern const struct command cmd_softnet;
 extern const struct command cmd_dump;

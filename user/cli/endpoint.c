@@ -92,3 +92,29 @@ int prefix_parse(const char *text, __u32 addr[4], __u8 *len, int *family)
 	memcpy(addr, a, sizeof(a));
 	return cut(addr, (unsigned int)n, (unsigned int)bits);
 }
+
+static const struct {
+	const char *name;
+	__u8 number;
+} protocols[] = {
+	{ "udp", IPPROTO_UDP }, { "tcp", IPPROTO_TCP }, { "sctp", IPPROTO_SCTP },
+	{ "dccp", IPPROTO_DCCP }, { "udplite", IPPROTO_UDPLITE },
+};
+
+#define NR_PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
+
+__u8 protocol_parse(const char *text)
+{
+	for (size_t i = 0; i < NR_PROTOCOLS; i++)
+		if (!strcmp(text, protocols[i].name))
+			return protocols[i].number;
+	return 0;
+}
+
+const char *protocol_name(__u8 number)
+{
+	for (size_t i = 0; i < NR_PROTOCOLS; i++)
+		if (number == protocols[i].number)
+			return protocols[i].name;
+	return NULL;
+}

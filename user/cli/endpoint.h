@@ -18,4 +18,9 @@ int endpoint_parse(const char *text, struct sluice_addr *addr, __be16 *port);
  */
 int prefix_parse(const char *text, __u32 addr[4], __u8 *len, int *family);
 
+/* "udp", "sctp": the number of a protocol with ports; 0: none. */
+__u8 protocol_parse(const char *text);
+/* The reverse; NULL: none of them. */
+const char *protocol_name(__u8 number);
+
 #endif

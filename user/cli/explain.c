@@ -28,14 +28,17 @@ static const struct opt explain_opts[] = {
 
 static void print_explanation(struct json_object *doc)
 {
-	static const char *const queues[] = { "queue", "by", "cpu", "worker", "last" };
+	static const char *const queues[] = { "queue", "by", "cpu", "worker", "last",
+					      "last_cpu" };
 	struct json_object *sock = js_get(doc, "socket");
 	struct out_table *t;
 
-	printf("%s: %s\n", js_str(doc, "dev"), js_str(doc, "verdict"));
+	printf("%s: %s (role %s, default %s)\n", js_str(doc, "dev"), js_str(doc, "verdict"),
+	       js_str(doc, "role"), js_str(doc, "default"));
 	if (js_get(doc, "rule"))
-		printf("rule    %s %s\n", js_str(js_get(doc, "rule"), "kind"),
-		       js_str(js_get(doc, "rule"), "match"));
+		printf("rule    %s %s%s%s\n", js_str(js_get(doc, "rule"), "kind"),
+		       js_str(js_get(doc, "rule"), "match"), js_get(doc, "action") ? ": " : "",
+		       js_get(doc, "action") ? js_str(doc, "action") : "");
 	if (js_get(doc, "hash"))
 		printf("hash    %s\n", js_str(doc, "hash"));
 	if (js_get(doc, "slot"))
@@ -46,7 +49,7 @@ static void print_explanation(struct json_object *doc)
 		       js_u64(sock, "lane"));
 	if (js_len(doc, "queues")) {
 		putchar('\n');
-		t = out_table_new("queue <by cpu worker last");
+		t = out_table_new("queue <by cpu worker last last_cpu");
 		for (size_t i = 0; i < js_len(doc, "queues"); i++)
 			for (size_t m = 0; m < sizeof(queues) / sizeof(queues[0]); m++)
 				js_cell(t, js_at(doc, "queues", i), queues[m]);
@@ -61,9 +64,11 @@ static int read_flow(const struct opt_words *w, struct sluice_ctl_flow *flow)
 {
 	int from, to;
 
-	if (w->n != 3 || (strcmp(w->v[0], "udp") && strcmp(w->v[0], "tcp")))
-		return opt_usage(NAME, "expected `udp SRC:PORT DST:PORT`");
-	flow->proto = !strcmp(w->v[0], "udp") ? IPPROTO_UDP : IPPROTO_TCP;
+	if (w->n == 3)
+		flow->proto = protocol_parse(w->v[0]);
+	if (!flow->proto)
+		return opt_usage(NAME, "expected `PROTO SRC:PORT DST:PORT`, PROTO one of udp, tcp, "
+				 "sctp, dccp and udplite");
 	from = endpoint_parse(w->v[1], &flow->saddr, &flow->sport);
 	to = endpoint_parse(w->v[2], &flow->daddr, &flow->dport);
 	if (from < 0 || to < 0)
@@ -78,7 +83,8 @@ static int read_flow(const struct opt_words *w, struct sluice_ctl_flow *flow)
 static int explain_run(void *conf)
 {
 	const struct explain_conf *c = conf;
-	struct sluice_ctl_msg msg = { .type = SLUICE_CTL_QUERY, .u.query.what = SLUICE_QUERY_EXPLAIN };
+	struct sluice_ctl_msg msg = { .type = SLUICE_CTL_QUERY,
+				      .u.query.what = SLUICE_QUERY_EXPLAIN };
 	int status = read_flow(&c->words, &msg.u.query.flow);
 	struct json_object *doc;
 
@@ -96,7 +102,7 @@ static int explain_run(void *conf)
 const struct command cmd_explain = {
 	.name = NAME,
 	.summary = "where the packets of a flow go at this moment, and why",
-	.args = " udp SRC:PORT DST:PORT [-i DEV] [-j]",
+	.args = " PROTO SRC:PORT DST:PORT [-i DEV] [-j]",
 	.takes_words = true,
 	.words = offsetof(struct explain_conf, words),
 	.opts = explain_opts,

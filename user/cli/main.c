@@ -8,8 +8,8 @@
 #include "cli/out.h"
 
 static const struct command *const commands[] = {
-	&cmd_stat, &cmd_softnet, &cmd_sock, &cmd_flow, &cmd_rule, &cmd_rps, &cmd_explain, &cmd_dump,
-	&cmd_recv, &cmd_gen, &cmd_replay,
+	&cmd_stat, &cmd_softnet, &cmd_sock, &cmd_flow, &cmd_rule, &cmd_rps, &cmd_worker,
+	&cmd_explain, &cmd_dump, &cmd_recv, &cmd_gen, &cmd_replay,
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -19,6 +19,8 @@
 #define QUERY_ID 1
 #define QUERY_FDS 3
 #define QUERY_TIMEOUT_S 5
+/* A table of 2 GB, or a worker that is busy, may take some seconds. */
+#define CHANGE_TIMEOUT_S 60
 /* A flow table of 2^20 entries is some 60 MB of JSON; more than this is a fault. */
 #define QUERY_MAX_BYTES (256l << 20)
 
@@ -188,20 +190,19 @@ static int explain(const char *command, const char *dev, int err)
 	return -1;
 }
 
-static void close_fds(const int *fds, unsigned int n)
+int open_daemon(const char *command, const char *dev)
 {
-	while (n)
-		close(fds[--n]);
+	int sock = connect_daemon(dev);
+
+	return sock < 0 ? explain(command, dev, sock) : sock;
 }
 
-int open_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
+int ask_for_fds(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
 		enum sluice_ctl_type want, int *fds, unsigned int nfds)
 {
-	int sock = connect_daemon(dev), got[QUERY_FDS], err;
+	int got[QUERY_FDS], err;
 	unsigned int n = 0;
 
-	if (sock < 0)
-		return explain(command, dev, sock);
 	msg->magic = SLUICE_CTL_MAGIC;
 	msg->version = SLUICE_CTL_VERSION;
 	msg->id = QUERY_ID;
@@ -209,31 +210,43 @@ int open_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg
 								receive(sock, msg, got, &n);
 	if (!err && msg->type == want && n == nfds) {
 		memcpy(fds, got, n * sizeof(int));
-		return sock;
+		return 0;
 	}
-	close_fds(got, n);
-	close(sock);
+	while (n)
+		close(got[--n]);
 	if (err || msg->type != SLUICE_CTL_REFUSED)
 		return explain(command, dev, err ? err : -EPROTO);
 	out_error(command, "the daemon refused: %.*s", SLUICE_CTL_TEXT, msg->u.refused.text);
 	return -1;
 }
 
+int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
+	       struct json_object **doc)
+{
+	const struct timeval change = { .tv_sec = CHANGE_TIMEOUT_S };
+	int fd = -1, err;
+
+	if (!doc)
+		setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &change, sizeof(change));
+	err = ask_for_fds(command, dev, sock, msg, doc ? SLUICE_CTL_ANSWER : SLUICE_CTL_DONE, &fd,
+			  doc ? 1 : 0);
+	if (err || !doc)
+		return err;
+	err = parse_document(fd, doc);
+	close(fd);
+	return err ? explain(command, dev, err) : 0;
+}
+
 int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
 		   struct json_object **doc)
 {
-	int fd = -1, err = 0;
-	int sock = open_daemon(command, dev, msg, doc ? SLUICE_CTL_ANSWER : SLUICE_CTL_DONE, &fd,
-			       doc ? 1 : 0);
+	int sock = open_daemon(command, dev), err;
 
 	if (sock < 0)
 		return -1;
-	if (doc) {
-		err = parse_document(fd, doc);
-		close(fd);
-	}
+	err = ask_daemon(command, dev, sock, msg, doc);
 	close(sock);
-	return err ? explain(command, dev, err) : 0;
+	return err;
 }
 
 int query_daemon(const char *command, const char *dev, enum sluice_ctl_query what,

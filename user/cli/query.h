@@ -20,6 +20,15 @@ int query_daemon(const char *command, const char *dev, enum sluice_ctl_query wha
 		 struct json_object **doc);
 
 /*
+ * A connection for several requests in a row. A descriptor, which the caller closes; -1:
+ * has told the user.
+ */
+int open_daemon(const char *command, const char *dev);
+/* One request over it; as request_daemon(). */
+int ask_daemon(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
+	       struct json_object **doc);
+
+/*
  * The same for a request whose type and content are set, the rest is filled in. doc is
  * NULL where DONE is the answer.
  */
@@ -27,10 +36,10 @@ int request_daemon(const char *command, const char *dev, struct sluice_ctl_msg *
 		   struct json_object **doc);
 
 /*
- * The same for a request that opens something: the connection, which the caller closes, with
- * nfds descriptors, or -1. msg is the answer then, of the type wanted.
+ * One request over it whose answer, of the type wanted, comes with nfds descriptors. 0, and msg is
+ * the answer; -1: has told the user.
  */
-int open_daemon(const char *command, const char *dev, struct sluice_ctl_msg *msg,
+int ask_for_fds(const char *command, const char *dev, int sock, struct sluice_ctl_msg *msg,
 		enum sluice_ctl_type want, int *fds, unsigned int nfds);
 
 #endif

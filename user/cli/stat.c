@@ -104,12 +104,15 @@ static void print_books(struct json_object *books)
 {
 	if (!books)
 		return;
+	if (js_u64(books, "redirected_cpu"))
+		printf("\nto the kernel's stack by CPU: %" PRIu64 " = received %" PRIu64
+		       " + lost in queues %" PRIu64 "\n", js_u64(books, "redirected_cpu"),
+		       js_u64(books, "cpu_received"), js_u64(books, "cpu_lost"));
 	printf("\nbooks: redirected %" PRIu64 ", passed %" PRIu64 ", denied %" PRIu64
-	       ", flow limit %" PRIu64 "; received %" PRIu64
+	       ", ruled out %" PRIu64 ", flow limit %" PRIu64 "; received %" PRIu64
 	       " = delivered %" PRIu64 " + dropped %" PRIu64 "; lost in rings %" PRIu64 ": %s\n",
 	       js_u64(books, "redirected"), js_u64(books, "passed"), js_u64(books, "denied"),
-	       js_u64(books, "flow_limit"),
-	       js_u64(books, "received"),
+	       js_u64(books, "ruled_out"), js_u64(books, "flow_limit"), js_u64(books, "received"),
 	       js_u64(books, "delivered"), js_u64(books, "dropped"), js_u64(books, "ring_lost"),
 	       js_bool(books, "closed") ? "they close"
 					: "THEY DO NOT CLOSE (in traffic: look again)");
@@ -122,6 +125,9 @@ static void print_stat(struct json_object *doc)
 	};
 	static const char *const workers[] = {
 		"worker", "cpu", "processed", "dropped", "time_squeeze", "rounds", "sleeps",
+	};
+	static const char *const cpus[] = {
+		"cpu", "enqueued", "received", "lost",
 	};
 	static const char *const napi[] = {
 		"queue",    "worker",	 "cpu",	       "enqueued",
@@ -137,6 +143,8 @@ static void print_stat(struct json_object *doc)
 		    sizeof(queues) / sizeof(queues[0]));
 	print_array(doc, "workers", "worker cpu processed dropped time_squeeze rounds sleeps",
 		    workers, sizeof(workers) / sizeof(workers[0]));
+	print_array(doc, "cpus", "cpu enqueued received lost", cpus,
+		    sizeof(cpus) / sizeof(cpus[0]));
 	print_array(doc, "napi",
 		    "queue worker cpu enqueued received ring_full rx_dropped delivered", napi,
 		    sizeof(napi) / sizeof(napi[0]));

@@ -44,9 +44,13 @@ int tap_open(struct tap_reader *t, const char *command, const char *dev,
 	int fds[2], err;
 
 	*t = (struct tap_reader){ .data = MAP_FAILED, .ctl = MAP_FAILED };
-	t->sock = open_daemon(command, dev, &msg, SLUICE_CTL_TAPPED, fds, 2);
+	t->sock = open_daemon(command, dev);
 	if (t->sock < 0)
 		return -1;
+	if (ask_for_fds(command, dev, t->sock, &msg, SLUICE_CTL_TAPPED, fds, 2)) {
+		tap_close(t);
+		return -1;
+	}
 	err = map_rings(t, &msg, fds);
 	close(fds[0]);
 	close(fds[1]);

@@ -10,11 +10,15 @@
 #include <unistd.h>
 
 #include "daemon/control.h"
+#include "daemon/device_queue.h"
+#include "daemon/device_steer.h"
 #include "daemon/explain.h"
+#include "daemon/flows.h"
 #include "daemon/json.h"
 #include "daemon/rules.h"
 #include "daemon/settings.h"
 #include "daemon/taps.h"
+#include "daemon/workers.h"
 #include "engine/backlog.h"
 #include "engine/stat.h"
 
@@ -32,7 +36,10 @@ static const char *const verdict_names[] = {
 
 /* What the whole daemon has seen, summed while the parts are printed. */
 struct books {
-	uint64_t redirected, passed, denied, flow_limit, received, delivered, dropped, ring_lost, enqueued;
+	uint64_t redirected, passed, denied, ruled_out, flow_limit;
+	uint64_t received, delivered, dropped, ring_lost, enqueued;
+	uint64_t to_cpu, cpu_received, cpu_lost;
+	bool blind;	/* cpu_lost is not known */
 };
 
 static uint64_t *verdict_sum(struct books *books, int v)
@@ -40,8 +47,12 @@ static uint64_t *verdict_sum(struct books *books, int v)
 	switch (v) {
 	case SLUICE_XDP_REDIRECT:
 		return &books->redirected;
+	case SLUICE_XDP_REDIRECT_CPU:
+		return &books->to_cpu;
 	case SLUICE_XDP_DROP_DENY:
 		return &books->denied;
+	case SLUICE_XDP_DROP_RULE:
+		return &books->ruled_out;
 	case SLUICE_XDP_DROP_FLOW_LIMIT:
 		return &books->flow_limit;
 	default:
@@ -73,7 +84,7 @@ static json_object *stat_queues(const struct device *dev)
 
 		device_frames(dev, i, &f);
 		put_u64(o, "queue", dev->queue[i]);
-		put_text(o, "bind", dev->xsk[i * dev->config->nr_workers].zerocopy ? "zero-copy" : "copy");
+		put_text(o, "bind", device_zerocopy(dev, i) ? "zero-copy" : "copy");
 		put_u64(o, "frames", f.total);
 		put_u64(o, "free", f.free);
 		put_u64(o, "fill", f.fill);
@@ -107,8 +118,9 @@ static json_object *stat_backlog(const struct backlog *b, struct books *books)
 static json_object *stat_workers(const struct device *dev, struct books *books)
 {
 	json_object *list = json_object_new_array();
+	uint32_t w;
 
-	for (uint32_t w = 0; w < dev->config->nr_workers; w++) {
+	device_for_each_worker(dev, w) {
 		const struct worker *worker = &dev->worker[w];
 		json_object *o = json_object_new_object();
 
@@ -126,12 +138,36 @@ static json_object *stat_workers(const struct device *dev, struct books *books)
 	return list;
 }
 
-static json_object *napi_drops(const struct napi *napi, struct books *books)
+/* CPUs of cpu_map; those that had packets, too, once it has no entries any more. */
+static json_object *stat_cpus(const struct device *dev, struct books *books)
+{
+	json_object *list = json_object_new_array();
+	struct steer_cpu_stat stat;
+
+	books->blind = dev->steer.cpumap_blind;
+	for (uint32_t cpu = 0; !steer_cpu_stat(&dev->steer, cpu, &stat); cpu++) {
+		json_object *o;
+
+		if (!steer_has_cpu(&dev->steer, cpu) && !stat.enqueued)
+			continue;
+		o = json_object_new_object();
+		put_u64(o, "cpu", cpu);
+		put_u64(o, "enqueued", stat.enqueued);
+		put_u64(o, "received", stat.received);
+		put_u64(o, "lost", stat.lost);
+		json_object_array_add(list, o);
+		books->cpu_received += stat.received;
+		books->cpu_lost += stat.lost;
+	}
+	return list;
+}
+
+static json_object *napi_drops(const struct napi_stat *stat, struct books *books)
 {
 	json_object *o = json_object_new_object();
 
 	for (int d = 0; d < SLUICE_DROPS; d++) {
-		uint64_t n = stat_read(&napi->stat.drop[d]);
+		uint64_t n = stat_read(&stat->drop[d]);
 
 		put_u64(o, drop_names[d], n);
 		books->dropped += n;
@@ -139,11 +175,31 @@ static json_object *napi_drops(const struct napi *napi, struct books *books)
 	return o;
 }
 
-static json_object *stat_napi_one(const struct device *dev, uint32_t position, uint32_t w, struct books *books)
+static void put_napi(json_object *o, const struct napi_stat *stat, const struct xsk_loss *loss,
+		     struct books *books)
+{
+	uint64_t received = stat_read(&stat->received), delivered = stat_read(&stat->delivered);
+
+	put_u64(o, "ring_full", loss->ring_full);
+	put_u64(o, "rx_dropped", loss->rx_dropped);
+	put_u64(o, "received", received);
+	put_u64(o, "bytes", stat_read(&stat->bytes));
+	put_u64(o, "delivered", delivered);
+	put_u64(o, "handed", stat_read(&stat->handed));
+	put_u64(o, "no_meta", stat_read(&stat->no_meta));
+	put_u64(o, "csum_partial", stat_read(&stat->csum_partial));
+	json_object_object_add(o, "drops", napi_drops(stat, books));
+	books->ring_lost += loss->ring_full + loss->rx_dropped;
+	books->received += received;
+	books->delivered += delivered;
+}
+
+static json_object *stat_napi_one(const struct device *dev, uint32_t position, uint32_t w,
+				  struct books *books)
 {
 	const struct napi *napi = &dev->worker[w].napi[position];
 	json_object *o = json_object_new_object();
-	const struct xsk *xsk = &dev->xsk[position * dev->config->nr_workers + w];
+	const struct xsk *xsk = device_xsk(dev, position, w);
 	struct xsk_loss loss = { 0 };
 	uint32_t enqueued = __atomic_load_n(&dev->steer.flow_tail[napi->target], __ATOMIC_RELAXED);
 
@@ -152,44 +208,59 @@ static json_object *stat_napi_one(const struct device *dev, uint32_t position, u
 	put_u64(o, "worker", w);
 	put_u64(o, "cpu", dev->worker[w].cpu);
 	put_u64(o, "enqueued", enqueued);
-	put_u64(o, "ring_full", loss.ring_full);
-	put_u64(o, "rx_dropped", loss.rx_dropped);
 	put_u64(o, "flow_limited", steer_flow_limited(&dev->steer, napi->target));
 	put_u64(o, "waiting", xsk_rx_produced(xsk) - xsk_rx_consumed(xsk));
-	put_u64(o, "received", stat_read(&napi->stat.received));
-	put_u64(o, "bytes", stat_read(&napi->stat.bytes));
-	put_u64(o, "delivered", stat_read(&napi->stat.delivered));
-	put_u64(o, "handed", stat_read(&napi->stat.handed));
-	put_u64(o, "no_meta", stat_read(&napi->stat.no_meta));
-	put_u64(o, "csum_partial", stat_read(&napi->stat.csum_partial));
-	json_object_object_add(o, "drops", napi_drops(napi, books));
-	books->ring_lost += loss.ring_full + loss.rx_dropped;
-	books->received += stat_read(&napi->stat.received);
-	books->delivered += stat_read(&napi->stat.delivered);
+	put_napi(o, &napi->stat, &loss, books);
 	return o;
 }
 
 static json_object *stat_napi(const struct device *dev, struct books *books)
 {
 	json_object *list = json_object_new_array();
+	uint32_t w;
 
 	for (uint32_t i = 0; i < dev->nr_queues; i++) {
-		for (uint32_t w = 0; w < dev->config->nr_workers; w++)
+		device_for_each_worker(dev, w)
 			json_object_array_add(list, stat_napi_one(dev, i, w, books));
 	}
 	return list;
 }
 
-/* Closed: every packet that was redirected is received or lost in a ring, every one received is delivered or dropped. */
+/* Of all workers that were removed, over all queues. */
+static json_object *stat_gone(const struct device *dev, struct books *books)
+{
+	const struct device_gone *gone = &dev->gone;
+	json_object *o = json_object_new_object();
+
+	put_u64(o, "workers", gone->workers);
+	put_u64(o, "torn_off", gone->torn_off);
+	put_u64(o, "processed", gone->worker.processed);
+	put_u64(o, "dropped", gone->worker.dropped);
+	put_u64(o, "time_squeeze", gone->worker.time_squeeze);
+	put_u64(o, "rounds", gone->worker.rounds);
+	put_u64(o, "sleeps", gone->worker.sleeps);
+	put_napi(o, &gone->napi, &gone->loss, books);
+	return o;
+}
+
+/*
+ * Closed: every packet that was redirected is received or lost in a ring, every one received
+ * is delivered or dropped; and of those for a CPU every one is seen there or lost in its queue.
+ */
 static json_object *stat_books(const struct books *books)
 {
 	json_object *o = json_object_new_object();
 	bool closed = books->redirected == books->received + books->ring_lost &&
-		      books->received == books->delivered + books->dropped;
+		      books->received == books->delivered + books->dropped &&
+		      (books->blind || books->to_cpu == books->cpu_received + books->cpu_lost);
 
 	put_u64(o, "redirected", books->redirected);
+	put_u64(o, "redirected_cpu", books->to_cpu);
+	put_u64(o, "cpu_received", books->cpu_received);
+	put_u64(o, "cpu_lost", books->cpu_lost);
 	put_u64(o, "passed", books->passed);
 	put_u64(o, "denied", books->denied);
+	put_u64(o, "ruled_out", books->ruled_out);
 	put_u64(o, "flow_limit", books->flow_limit);
 	put_u64(o, "received", books->received);
 	put_u64(o, "ring_lost", books->ring_lost);
@@ -208,8 +279,10 @@ static json_object *answer_stat(struct control *c)
 	put_text(o, "dev", dev->config->ifname);
 	put_u64(o, "ifindex", dev->info.ifindex);
 	put_text(o, "mode", dev->steer.config.generic ? "generic" : "native");
-	/* Ends before beginnings, so that a packet under way counts as not yet arrived rather than as lost. */
+	/* Ends before beginnings: a packet under way counts as not yet arrived rather than as lost. */
 	json_object_object_add(o, "napi", stat_napi(dev, &books));
+	json_object_object_add(o, "gone", stat_gone(dev, &books));
+	json_object_object_add(o, "cpus", stat_cpus(dev, &books));
 	json_object_object_add(o, "xdp", stat_xdp(dev, &books));
 	json_object_object_add(o, "queues", stat_queues(dev));
 	json_object_object_add(o, "workers", stat_workers(dev, &books));
@@ -268,71 +341,6 @@ static json_object *answer_sock(struct control *c)
 	return o;
 }
 
-static int worker_of_cpu(const struct device *dev, uint32_t cpu)
-{
-	for (uint32_t w = 0; w < dev->config->nr_workers; w++) {
-		if (dev->worker[w].cpu == cpu)
-			return (int)w;
-	}
-	return -1;
-}
-
-static json_object *flow_entry(const struct device *dev, uint32_t slot, uint32_t val)
-{
-	uint32_t cpu = val & dev->steer.cpu_mask;
-	json_object *o = json_object_new_object();
-	int worker = worker_of_cpu(dev, cpu);
-
-	put_u64(o, "slot", slot);
-	/* The slot's own bits of the hash are those the entry does not keep. */
-	put_u64(o, "hash", (val & ~dev->steer.cpu_mask) | (slot & dev->steer.cpu_mask));
-	put_u64(o, "cpu", cpu);
-	json_object_object_add(o, "worker", worker < 0 ? NULL : json_object_new_int(worker));
-	return o;
-}
-
-static json_object *flow_cpus(const struct device *dev, const uint32_t *entries)
-{
-	json_object *list = json_object_new_array();
-
-	for (uint32_t cpu = 0; cpu <= dev->steer.cpu_mask; cpu++) {
-		int worker = worker_of_cpu(dev, cpu);
-		json_object *o;
-
-		if (!entries[cpu] && worker < 0)
-			continue;
-		o = json_object_new_object();
-		put_u64(o, "cpu", cpu);
-		json_object_object_add(o, "worker", worker < 0 ? NULL : json_object_new_int(worker));
-		put_u64(o, "entries", entries[cpu]);
-		json_object_array_add(list, o);
-	}
-	return list;
-}
-
-static json_object *answer_flow(struct control *c)
-{
-	const struct device *dev = c->dev;
-	json_object *o = json_object_new_object(), *list = json_object_new_array();
-	uint32_t entries[SLUICE_MAX_CPUS] = { 0 }, used = 0;
-
-	for (uint32_t i = 0; i < dev->steer.config.sock_flow_entries; i++) {
-		uint32_t val = __atomic_load_n(&dev->steer.sock_flow[i], __ATOMIC_RELAXED);
-
-		if (val == SLUICE_NO_CPU)
-			continue;
-		used++;
-		entries[val & dev->steer.cpu_mask]++;
-		json_object_array_add(list, flow_entry(dev, i, val));
-	}
-	put_text(o, "dev", dev->config->ifname);
-	put_u64(o, "entries", dev->steer.config.sock_flow_entries);
-	put_u64(o, "used", used);
-	json_object_object_add(o, "cpus", flow_cpus(dev, entries));
-	json_object_object_add(o, "flows", list);
-	return o;
-}
-
 static int to_memfd(const char *text, size_t len)
 {
 	int fd = memfd_create("sluice-answer", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
@@ -364,13 +372,16 @@ int answer_query(struct control *c, const struct sluice_ctl_msg *request)
 		o = answer_sock(c);
 		break;
 	case SLUICE_QUERY_FLOW:
-		o = answer_flow(c);
+		o = flows_answer(c, &request->u.query.flows);
 		break;
 	case SLUICE_QUERY_RULE:
 		o = rules_answer(c);
 		break;
 	case SLUICE_QUERY_RPS:
 		o = settings_answer(c->dev);
+		break;
+	case SLUICE_QUERY_WORKER:
+		o = workers_answer(c->dev);
 		break;
 	case SLUICE_QUERY_EXPLAIN:
 		o = explain_answer(c, &request->u.query.flow);

@@ -11,8 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <hash.h>
 #include <sluice/steer.h>
 
+#include "engine/arfs.h"
 #include "engine/steer.h"
 #include "engine/xsk.h"
 
@@ -31,20 +33,42 @@
 #define CONFIG_SOCK_FLOW_DEFAULT 262144
 /* Flows of one queue under way at a time; those that share an entry wait for each other. */
 #define CONFIG_DEV_FLOW_DEFAULT 4096
+/*
+ * Packets that may wait for the kernel's thread on one CPU (CPUMAP). Too low, and they are
+ * lost while another task has the CPU: at 450,000 a second, which is what a stack takes,
+ * this is 4.5 ms, one or two time slices. Too high, and they are received late and pass
+ * through memory that is no longer cached. The kernel allows 16,384 and hands over 8 at a time.
+ */
+#define CONFIG_CPU_QUEUE_DEFAULT 2048
+#define CONFIG_CPU_QUEUE_MIN 64
+#define CONFIG_CPU_QUEUE_MAX 16384
 
 struct config {
 	char ifname[IF_NAMESIZE];
 	uint32_t queue[SLUICE_MAX_QUEUES];
 	uint32_t nr_queues;		/* 0: all of the device's */
 	uint32_t cpu[SLUICE_MAX_WORKERS];
-	uint32_t nr_workers;
+	uint32_t nr_workers;		/* at the start */
+	uint32_t max_workers;		/* for which packet memory is made; at least nr_workers */
 	uint32_t umem_frames;		/* per queue; 0: as many as the rings need */
 	uint32_t ring;			/* descriptors, a power of two */
 	uint32_t sock_flow_entries;	/* a power of two; 0: RFS off */
-	uint32_t dev_flow_entries;	/* per queue, a power of two; 0: neither RFS nor the order guarantee */
+	uint32_t dev_flow_entries;	/* per queue, a power of two; 0: no RFS, no order guarantee */
 	uint32_t flow_limit[SLUICE_MAX_WORKERS];	/* CPUs; none: no flow limit */
 	uint32_t nr_flow_limit;
 	uint32_t flow_limit_len;	/* buckets, a power of two */
+	uint32_t flow_keys;		/* flows known by more than their hash; 0: none */
+	bool arfs;
+	bool arfs_queues;		/* arfs_queue[] is given */
+	uint16_t arfs_queue[SLUICE_MAX_CPUS];	/* the rx queue of each CPU; ARFS_NO_QUEUE: none */
+	uint64_t cpus[SLUICE_MAX_CPUS / 64];	/* bit c: CPUMAP may use CPU c */
+	uint32_t cpu_queue;
+	bool kernel_rfs;
+	bool mirror;			/* role: frames for anybody; else host */
+	uint8_t fallback;		/* enum sluice_action: the default */
+	bool toeplitz;			/* instead of SipHash */
+	bool has_rss_key;		/* else it is random */
+	uint8_t rss_key[TOEPLITZ_KEY];
 	enum xsk_copy_mode copy;
 	enum steer_mode mode;
 	bool help;
@@ -56,6 +80,12 @@ struct config {
  * to do). cfg is complete only on success.
  */
 int config_parse(struct config *cfg, int argc, char **argv, char *why, size_t len);
+
+/*
+ * Can the role have this default action? Else the reason in why, and -EINVAL: in role host
+ * nothing may take from the kernel what no socket has asked for.
+ */
+int config_check_default(bool mirror, uint8_t action, char *why, size_t len);
 
 /* The text of --help, to stdout. */
 void config_help(void);

@@ -7,15 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/answer.h"
 #include "daemon/bypass.h"
+#include "daemon/device_worker.h"
 #include "daemon/settings.h"
 #include "daemon/taps.h"
+#include "daemon/workers.h"
 
 /* Requests of one client in a row, so that a busy one does not keep out the others. */
 #define REQUESTS_AT_ONCE 16
+/* How long a resize waits for the one before to settle. Most do within some grace periods. */
+#define CHANGE_MS 2000
+/* While something is under way: each step takes a grace period by itself. */
+#define TICK_MS 1
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 static struct sluice_ctl_msg answer_to(const struct sluice_ctl_msg *request, uint16_t type)
 {
@@ -29,7 +44,8 @@ static struct sluice_ctl_msg answer_to(const struct sluice_ctl_msg *request, uin
 }
 
 __attribute__((format(printf, 4, 5)))
-static int refuse(struct client *client, const struct sluice_ctl_msg *request, int error, const char *format, ...)
+static int refuse(struct client *client, const struct sluice_ctl_msg *request, int error,
+		  const char *format, ...)
 {
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_REFUSED);
 	va_list args;
@@ -50,15 +66,29 @@ static struct attached *find_slot(struct client *client, uint32_t slot)
 	return NULL;
 }
 
-/* What can be said of the socket before the kernel's tables are looked at. 0, or a positive errno and why. */
-static int check_facts(const struct control *c, const struct porter_facts *facts, const char **why)
+/*
+ * What can be said of the socket before the kernel's tables are looked at. 0, or a positive errno
+ * and why.
+ */
+static int check_facts(const struct control *c, const struct client *client,
+		       const struct porter_facts *facts, const char **why)
 {
 	if (facts->error) {
 		*why = "the descriptor is no UDP socket";
 		return facts->error;
 	}
 	if (facts->netns_cookie != porter_netns_cookie(c->porter)) {
-		*why = "the socket is of another network namespace than the daemon's: run sluiced in that one";
+		*why = "the socket is of another network namespace than the daemon's: run sluiced "
+		       "in that one";
+		return EPERM;
+	}
+	/*
+	 * What a process may do now says nothing of the one that connected: it could have become
+	 * another program. Only CAP_NET_ADMIN or CAP_NET_RAW over the namespace sets this option.
+	 */
+	if (c->dev->steer.config.mirror && client->uid && !facts->transparent) {
+		*why = "in role mirror sockets see the traffic of others: attach as root, or set "
+		       "IP_TRANSPARENT on the socket (CAP_NET_ADMIN)";
 		return EPERM;
 	}
 	if (!facts->port) {
@@ -66,12 +96,15 @@ static int check_facts(const struct control *c, const struct porter_facts *facts
 		return EDESTADDRREQ;
 	}
 	if (facts->filter) {
-		*why = facts->filter < 0 ? "the socket has an eBPF filter, which cannot be honoured: detach it"
-					 : "the socket has a filter (SO_ATTACH_FILTER), which is not honoured yet: detach it";
+		*why = facts->filter < 0 ?
+		       "the socket has an eBPF filter, which cannot be honoured: detach it" :
+		       "the socket has a filter (SO_ATTACH_FILTER), which is not honoured yet: "
+		       "detach it";
 		return EOPNOTSUPP;
 	}
 	if (facts->encap) {
-		*why = "the socket is an encapsulation socket (UDP_ENCAP), whose traffic is the kernel's";
+		*why = "the socket is an encapsulation socket (UDP_ENCAP), whose traffic is the "
+		       "kernel's";
 		return EOPNOTSUPP;
 	}
 	if (ports_find(c->ports, facts->port, facts->cookie)) {
@@ -112,7 +145,7 @@ static int attached_new(struct control *c, struct client *client, const struct p
 	a->sk.lane.wake_fd = -1;
 	err = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, wake) ? -errno : 0;
 	if (!err) {
-		err = sock_init(&a->sk, facts->cookie, c->dev->config->nr_workers);
+		err = sock_init(&a->sk, facts->cookie, c->dev->max_workers);
 		if (!err)
 			err = lane_init(&a->sk.lane, client->mem.slot[slot].head, &client->mem.ctl[slot],
 					ring_bytes, wake[0], &c->dev->engine->rfs);
@@ -131,8 +164,8 @@ static int attached_new(struct control *c, struct client *client, const struct p
 	return 0;
 }
 
-static int reply_attached(struct client *client, const struct sluice_ctl_msg *request, const struct attached *a,
-			  int wake_client)
+static int reply_attached(struct client *client, const struct sluice_ctl_msg *request,
+			  const struct attached *a, int wake_client)
 {
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_ATTACHED);
 	int fds[3] = { client->mem.data_ro_fd, client->mem.ctl_fd, wake_client };
@@ -149,31 +182,34 @@ static int reply_attached(struct client *client, const struct sluice_ctl_msg *re
 	return porter_reply(client->fd, &msg, fds, 3);
 }
 
-static int serve_attach(struct control *c, struct client *client, const struct porter_request *request)
+static int serve_attach(struct control *c, struct client *client,
+			const struct porter_request *request)
 {
 	const struct sluice_ctl_msg *msg = &request->msg;
-	uint32_t ring_bytes = msg->u.attach.lane_bytes ? msg->u.attach.lane_bytes : SLUICE_LANE_DEFAULT;
+	uint32_t ring_bytes = msg->u.attach.lane_bytes ?: SLUICE_LANE_DEFAULT;
 	const char *why = NULL;
 	struct attached *a = NULL;
 	int err, wake_client = -1;
 
-	err = check_facts(c, &request->facts, &why);
+	err = check_facts(c, client, &request->facts, &why);
 	if (!err && client->tap) {
 		err = EBUSY;
 		why = "this connection has a tap: use one of its own";
 	}
 	if (err)
 		return refuse(client, msg, err, "%s", why);
-	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX || (ring_bytes & (ring_bytes - 1)))
-		return refuse(client, msg, EINVAL, "lane of %u bytes: a power of two from %u to %u is needed",
-			      ring_bytes, SLUICE_LANE_MIN, SLUICE_LANE_MAX);
+	if (ring_bytes < SLUICE_LANE_MIN || ring_bytes > SLUICE_LANE_MAX ||
+	    (ring_bytes & (ring_bytes - 1)))
+		return refuse(client, msg, EINVAL,
+			      "lane of %u bytes: a power of two from %u to %u is needed", ring_bytes,
+			      SLUICE_LANE_MIN, SLUICE_LANE_MAX);
 	if (msg->u.attach.flags & ~SLUICE_ATTACH_GRO)
 		return refuse(client, msg, EINVAL, "flags that this daemon does not know: 0x%x",
 			      msg->u.attach.flags);
 	err = attached_new(c, client, &request->facts, ring_bytes, &a, &wake_client);
 	if (err)
-		return refuse(client, msg, -err, "no memory for another lane: this program's lanes may hold %llu MiB",
-			      LANEMEM_MAX >> 20);
+		return refuse(client, msg, -err, "no memory for another lane: this program's lanes "
+			      "may hold %llu MiB", LANEMEM_MAX >> 20);
 	a->sk.gro = msg->u.attach.flags & SLUICE_ATTACH_GRO;
 	err = ports_attach(c->ports, a);
 	if (err) {
@@ -199,13 +235,15 @@ static void attached_remove(struct control *c, struct client *client, struct att
 	attached_free(client, a);
 }
 
-static int serve_lane(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
+static int serve_lane(struct control *c, struct client *client,
+		      const struct sluice_ctl_msg *request)
 {
 	struct attached *a = find_slot(client, request->lane);
 	struct sluice_ctl_msg done = answer_to(request, SLUICE_CTL_DONE);
 
 	if (!a)
-		return refuse(client, request, ENOENT, "this connection has no lane %u", request->lane);
+		return refuse(client, request, ENOENT, "this connection has no lane %u",
+			      request->lane);
 	if (request->type == SLUICE_CTL_STOP)
 		ports_stop(c->ports, a);
 	else
@@ -213,21 +251,29 @@ static int serve_lane(struct control *c, struct client *client, const struct slu
 	return porter_reply(client->fd, &done, NULL, 0);
 }
 
-static bool query_is_for_root(uint32_t what)
+static bool query_is_for_root(const struct sluice_ctl_msg *request)
 {
-	return what == SLUICE_QUERY_RULE || what == SLUICE_QUERY_RPS || what == SLUICE_QUERY_EXPLAIN;
+	uint32_t what = request->u.query.what;
+
+	if (what == SLUICE_QUERY_FLOW)
+		return request->u.query.flows.part > 0;
+	return what == SLUICE_QUERY_RULE || what == SLUICE_QUERY_RPS ||
+	       what == SLUICE_QUERY_WORKER || what == SLUICE_QUERY_EXPLAIN;
 }
 
-static int serve_query(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
+static int serve_query(struct control *c, struct client *client,
+		       const struct sluice_ctl_msg *request)
 {
 	struct sluice_ctl_msg msg = answer_to(request, SLUICE_CTL_ANSWER);
 	int fd, err;
 
-	if (client->uid && query_is_for_root(request->u.query.what))
-		return refuse(client, request, EPERM, "only root may ask for rules and settings: use sudo");
+	if (client->uid && query_is_for_root(request))
+		return refuse(client, request, EPERM,
+			      "only root may ask for rules, settings and single flows: use sudo");
 	fd = answer_query(c, request);
 	if (fd == -EINVAL)
-		return refuse(client, request, EINVAL, "this daemon knows no query %u", request->u.query.what);
+		return refuse(client, request, EINVAL, "this daemon knows no query %u",
+			      request->u.query.what);
 	if (fd < 0)
 		return refuse(client, request, -fd, "cannot answer: %s", strerror(-fd));
 	err = porter_reply(client->fd, &msg, &fd, 1);
@@ -235,21 +281,69 @@ static int serve_query(struct control *c, struct client *client, const struct sl
 	return err;
 }
 
-static int serve_change(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
+/* 0: done, with a note or ""; -EAGAIN, -EINPROGRESS: see change_step(); else why it cannot be. */
+static int change_begin(struct control *c, const struct sluice_ctl_msg *request, char *text)
+{
+	int err;
+
+	*text = 0;
+	if (request->type == SLUICE_CTL_RULE)
+		return rules_serve(&c->rules, c->dev, request, text, SLUICE_CTL_TEXT);
+	if (c->change.active) {
+		snprintf(text, SLUICE_CTL_TEXT,
+			 "another change is under way: try again in a moment");
+		return -EBUSY;
+	}
+	if (request->type == SLUICE_CTL_WORKER)
+		return workers_serve(c->dev, request, text, SLUICE_CTL_TEXT);
+	if (request->u.rps.what == SLUICE_RPS_ARFS)
+		return accel_set(c->accel, c->dev, request->u.rps.entries, text, SLUICE_CTL_TEXT);
+	err = settings_serve(c->dev, request, text, SLUICE_CTL_TEXT);
+	c->settling = true;
+	return err;
+}
+
+/* -EAGAIN: not yet, and it may take too long; -EINPROGRESS: not yet, but it will come to an end. */
+static int change_step(struct control *c)
+{
+	struct change *change = &c->change;
+
+	if (change->request.type == SLUICE_CTL_WORKER)
+		return workers_step(c->dev, change->note, sizeof(change->note));
+	return settings_serve(c->dev, &change->request, change->note, sizeof(change->note));
+}
+
+static int change_answer(struct client *client, const struct sluice_ctl_msg *request, int err,
+			 const char *text)
 {
 	struct sluice_ctl_msg done = answer_to(request, SLUICE_CTL_DONE);
-	char why[SLUICE_CTL_TEXT] = "";
+
+	if (err)
+		return refuse(client, request, -err, "%s", text[0] ? text : strerror(-err));
+	snprintf(done.u.done.text, sizeof(done.u.done.text), "%s", text);
+	return porter_reply(client->fd, &done, NULL, 0);
+}
+
+static int serve_change(struct control *c, struct client *client,
+			const struct sluice_ctl_msg *request)
+{
+	char text[SLUICE_CTL_TEXT];
 	int err;
 
 	if (client->uid)
-		return refuse(client, request, EPERM, "only root may change rules and settings: use sudo");
-	if (request->type == SLUICE_CTL_RULE)
-		err = rules_serve(&c->rules, c->dev, request, why, sizeof(why));
-	else
-		err = settings_serve(c->dev, request, why, sizeof(why));
-	if (err)
-		return refuse(client, request, -err, "%s", why[0] ? why : strerror(-err));
-	return porter_reply(client->fd, &done, NULL, 0);
+		return refuse(client, request, EPERM,
+			      "only root may change rules, settings and workers: use sudo");
+	err = change_begin(c, request, text);
+	if (err != -EAGAIN && err != -EINPROGRESS)
+		return change_answer(client, request, err, text);
+	c->change = (struct change){
+		.active = true,
+		.client = client,
+		.request = *request,
+		.until = now_ms() + CHANGE_MS,
+	};
+	memcpy(c->change.note, text, sizeof(text));
+	return 0;
 }
 
 static int serve_tap(struct control *c, struct client *client, const struct sluice_ctl_msg *request)
@@ -278,6 +372,7 @@ static int serve(struct control *c, struct client *client, const struct porter_r
 		return serve_query(c, client, &request->msg);
 	case SLUICE_CTL_RULE:
 	case SLUICE_CTL_RPS:
+	case SLUICE_CTL_WORKER:
 		return serve_change(c, client, &request->msg);
 	case SLUICE_CTL_TAP:
 		return serve_tap(c, client, &request->msg);
@@ -294,6 +389,8 @@ static void client_drop(struct control *c, struct client *client)
 		link = &(*link)->next;
 	*link = client->next;
 	c->nr_clients--;
+	if (c->change.client == client)
+		c->change.client = NULL;
 	while (client->first)
 		attached_remove(c, client, client->first);
 	taps_close(c, client);
@@ -302,9 +399,53 @@ static void client_drop(struct control *c, struct client *client)
 	free(client);
 }
 
+bool control_is_waiting(const struct control *c, const struct client *client)
+{
+	return c->change.active && c->change.client == client;
+}
+
+static void change_end(struct control *c, int err)
+{
+	struct change *change = &c->change;
+
+	if (err == -EAGAIN) {
+		err = -EBUSY;
+		snprintf(change->note, sizeof(change->note), "flows that always have packets "
+			 "waiting have not left the table that was replaced before: try again later");
+	}
+	change->active = false;
+	if (change->client && change_answer(change->client, &change->request, err, change->note))
+		client_drop(c, change->client);
+	change->client = NULL;
+}
+
+void control_tick(struct control *c)
+{
+	int err;
+
+	if (c->settling)
+		c->settling = settings_tick(c->dev) == -EAGAIN;
+	if (!c->change.active) {
+		/* What is left of a worker that could not be added. */
+		device_worker_step(c->dev);
+		return;
+	}
+	err = change_step(c);
+	if (err == -EINPROGRESS || (err == -EAGAIN && now_ms() < c->change.until))
+		return;
+	if (c->change.request.type == SLUICE_CTL_RPS)
+		c->settling = true;
+	change_end(c, err);
+}
+
+int control_timeout_ms(const struct control *c)
+{
+	return c->change.active || c->settling || c->dev->leave.active ? TICK_MS : -1;
+}
+
 void control_serve(struct control *c, struct client *client)
 {
-	for (int i = 0; i < REQUESTS_AT_ONCE; i++) {
+	for (int i = 0; i < REQUESTS_AT_ONCE && !control_is_waiting(c, client); i++) {
 		struct porter_request request;
 		int err = porter_recv(client->fd, &request);
 
@@ -366,9 +507,10 @@ void control_drop_broken(struct control *c)
 	}
 }
 
-void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter)
+void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter,
+		  struct accel *accel)
 {
-	*c = (struct control){ .dev = dev, .ports = ports, .porter = porter };
+	*c = (struct control){ .dev = dev, .ports = ports, .porter = porter, .accel = accel };
 }
 
 void control_destroy(struct control *c)

@@ -12,14 +12,17 @@
 #ifndef SLUICE_DAEMON_CONTROL_H
 #define SLUICE_DAEMON_CONTROL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/accel.h"
 #include "daemon/device.h"
 #include "daemon/lanemem.h"
 #include "daemon/porter.h"
 #include "daemon/ports.h"
 #include "daemon/rules.h"
+#include "sluice/control.h"
 
 struct tap_ring;
 
@@ -33,16 +36,32 @@ struct client {
 	struct client *next;
 };
 
+/*
+ * A change that takes a while, and the client that waits for its end: no further request of it
+ * is read until then. One at a time.
+ */
+struct change {
+	struct client *client;	/* NULL: it is gone */
+	struct sluice_ctl_msg request;
+	char note[SLUICE_CTL_TEXT];
+	int64_t until;		/* ms of CLOCK_MONOTONIC */
+	bool active;
+};
+
 struct control {
 	struct device *dev;
 	struct ports *ports;
 	struct porter *porter;
 	struct rules rules;
+	struct accel *accel;
 	struct client *first;
 	unsigned int nr_clients;
+	struct change change;
+	bool settling;		/* tables that were replaced are still in use */
 };
 
-void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter);
+void control_init(struct control *c, struct device *dev, struct ports *ports, struct porter *porter,
+		  struct accel *accel);
 /* Disconnects everyone. */
 void control_destroy(struct control *c);
 
@@ -50,6 +69,11 @@ void control_destroy(struct control *c);
 int control_accept(struct control *c);
 /* Answers what this client has asked; disconnects it (and frees client) when that is due. */
 void control_serve(struct control *c, struct client *client);
+/* Whether nothing is to be read from this client for now. */
+bool control_is_waiting(const struct control *c, const struct client *client);
+/* Goes on with what takes a while; may disconnect a client. For poll(2): when to call it again. */
+void control_tick(struct control *c);
+int control_timeout_ms(const struct control *c);
 /* Disconnects the clients that broke the rules of a lane. */
 void control_drop_broken(struct control *c);
 

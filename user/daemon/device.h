@@ -6,7 +6,9 @@
  *   device_open:  load -> UMEMs, XSKs -> maps -> attach -> start workers
  *   device_close: the reverse; taking the program out first returns the traffic to the kernel
  *
- * Control thread only.
+ * Workers have slots, which are the numbers by which the maps know them; a slot whose worker is
+ * gone is used again. device_queue.h: what belongs to a queue; device_steer.h: which worker
+ * is for which CPU; device_worker.h: workers that come and go meanwhile. Control thread only.
  */
 #ifndef SLUICE_DAEMON_DEVICE_H
 #define SLUICE_DAEMON_DEVICE_H
@@ -16,6 +18,7 @@
 #include <stdint.h>
 
 #include "daemon/config.h"
+#include "daemon/rfs_kernel.h"
 #include "engine/engine.h"
 #include "engine/gro.h"
 #include "engine/steer.h"
@@ -30,6 +33,25 @@ struct device_info {
 	uint32_t mtu;
 	uint8_t mac[6];
 	bool veth;		/* local senders leave checksums partial */
+	uint64_t netns_cookie;	/* of this network namespace */
+};
+
+/* What workers that were removed had counted, so that the books stay whole. */
+struct device_gone {
+	uint32_t workers;
+	uint32_t torn_off;	/* of these, how many while the others held still */
+	struct napi_stat napi;
+	struct xsk_loss loss;
+	struct worker_stat worker;
+};
+
+/* The worker that is being removed (device_worker.h). */
+struct device_leave {
+	bool active;
+	bool late;		/* a thread did not get to run: order may not have been kept */
+	bool final;		/* no packet is on its way to it any more */
+	uint32_t worker;
+	uint64_t since;		/* CLOCK_MONOTONIC, ns */
 };
 
 struct device {
@@ -40,9 +62,15 @@ struct device {
 	struct steer steer;
 	struct engine *engine;
 	struct umem *umem;	/* by position in queue[] */
-	struct xsk *xsk;	/* position * nr_workers + worker */
-	struct worker *worker;	/* [config->nr_workers] */
-	uint32_t nr_running;
+	uint32_t max_workers;	/* slots */
+	uint64_t workers;	/* bit w: slot w has a worker, also one that is being removed */
+	struct xsk *xsk;	/* position * max_workers + slot */
+	struct worker *worker;	/* by slot */
+	/* Bit by position: a user has set rps_cpus. */
+	uint64_t own_mask[SLUICE_MAX_QUEUES / 64];
+	struct device_gone gone;
+	struct device_leave leave;
+	struct rfs_kernel rfs_kernel;	/* opened by settings_kernel_rfs() */
 	int pin_error;		/* 0, or why the maps are not pinned */
 };
 
@@ -54,13 +82,22 @@ int device_open(struct device *dev, const struct config *config, const struct de
 		char *why, size_t len);
 void device_close(struct device *dev);
 
-/*
- * Returns when every packet that a rule in place until now let through has been
- * processed, or after 100 ms, when a worker does not get to run.
- */
-void device_drain(struct device *dev);
+/* The next slot with a worker, from this one on; max_workers: none. */
+static inline uint32_t device_next_worker(const struct device *dev, uint32_t w)
+{
+	while (w < dev->max_workers && !(dev->workers >> w & 1))
+		w++;
+	return w;
+}
 
-/* Where the frames of the queue at a position of queue[] are. */
-void device_frames(const struct device *dev, uint32_t position, struct umem_frames *frames);
+/* for (each slot with a worker) */
+#define device_for_each_worker(dev, w)                                        \
+	for ((w) = device_next_worker(dev, 0); (w) < (dev)->max_workers;      \
+	     (w) = device_next_worker(dev, (w) + 1))
+
+static inline struct xsk *device_xsk(const struct device *dev, uint32_t position, uint32_t w)
+{
+	return &dev->xsk[position * dev->max_workers + w];
+}
 
 #endif

@@ -79,4 +79,7 @@ void facts_read(int fd, struct porter_facts *facts)
 	facts->port = sock_port(fd);
 	facts->reuseport = sock_int(fd, SOL_SOCKET, SO_REUSEPORT) > 0;
 	facts->v6only = domain == AF_INET6 && sock_int(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0;
+	facts->transparent = domain == AF_INET6 ?
+		sock_int(fd, IPPROTO_IPV6, IPV6_TRANSPARENT) > 0 :
+		sock_int(fd, IPPROTO_IP, IP_TRANSPARENT) > 0;
 }

@@ -57,10 +57,7 @@ static bool overlaps(const struct device *dev, const struct udp_key *mine,
 		bool family = (judge_takes_v4(mine) && judge_takes_v4(other)) ||
 			      (judge_takes_v6(mine) && judge_takes_v6(other));
 
-		/*
-		 * The kernel prefers the more specific socket, and one that is not
-		 * connected takes everything.
-		 */
+		/* The kernel prefers the more specific socket; not connected, it takes everything. */
 		if (!addr_is_any(&mine->local) && !mine->peer_port)
 			return false;
 		return family;
@@ -99,7 +96,8 @@ static void judge_alone(const struct ports *ports, struct attached *a)
 	judge_refuse(a, SLUICE_LANE_ACTIVE, 0, "");
 	if (a->stopped)
 		judge_refuse(a, SLUICE_LANE_WITHDRAWN, -ECANCELED, "stopped by its program");
-	else if (!addr_is_any(&a->key.local) && !judge_is_local(ports, &a->key.local))
+	else if (!ports->dev->steer.config.mirror && !addr_is_any(&a->key.local) &&
+		 !judge_is_local(ports, &a->key.local))
 		judge_refuse(a, SLUICE_LANE_WITHDRAWN, -EADDRNOTAVAIL,
 			     "bound to an address that is no unicast address of this host");
 	else if (!on_device(ports->dev, a->key.ifindex))

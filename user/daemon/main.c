@@ -20,12 +20,15 @@
 
 #include <bpf/libbpf.h>
 
+#include "daemon/accel.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/device.h"
+#include "daemon/device_queue.h"
 #include "daemon/netlink.h"
 #include "daemon/porter.h"
 #include "daemon/ports.h"
+#include "daemon/settings.h"
 #include "daemon/watch.h"
 
 /* When reading the network configuration failed, it is tried again after so long. */
@@ -41,9 +44,11 @@ struct daemon {
 	struct porter *porter;
 	struct netlink *netlink;
 	struct watch watch;
+	struct accel accel;
 	bool running;		/* the device is open */
 	bool gone;
 	bool stale;		/* the network configuration must be read again */
+	bool cpumap_told;	/* report_cpumap() was called since there are entries in cpu_map */
 	uint32_t vlan[SLUICE_VLAN_IDS];	/* as reported, also before there is a map */
 	struct pollfd *fds;
 	unsigned int max_fds;
@@ -125,7 +130,8 @@ static int open_porter(struct daemon *d)
 	int err = porter_start(&d->porter, d->config.ifname, NULL);
 
 	if (err == -EADDRINUSE)
-		say("another sluiced serves %s in this network namespace: stop it first", d->config.ifname);
+		say("another sluiced serves %s in this network namespace: stop it first",
+		    d->config.ifname);
 	else if (err == -EPERM || err == -EACCES)
 		say("may not create the control socket in %s: run as root", SLUICE_CTL_DIR);
 	else if (err)
@@ -152,6 +158,7 @@ static int open_device(struct daemon *d)
 		.nr_queues = netlink_rx_queues(d->netlink),
 		.mtu = nd->mtu,
 		.veth = !strcmp(nd->kind, "veth"),
+		.netns_cookie = porter_netns_cookie(d->porter),
 	};
 	char why[256] = "";
 	int err;
@@ -167,20 +174,81 @@ static int open_device(struct daemon *d)
 	return ports_start(&d->ports, &d->dev);
 }
 
-static void report(const struct daemon *d)
+static int prepare_arfs(struct daemon *d)
+{
+	char why[256] = "";
+	int err;
+
+	accel_init(&d->accel, &d->config, porter_path(d->porter));
+	if (!d->config.arfs)
+		return 0;
+	err = accel_prepare(&d->accel, netlink_rx_queues(d->netlink), why, sizeof(why));
+	if (err)
+		say("%s", why);
+	return err;
+}
+
+static int start_arfs(struct daemon *d)
+{
+	char why[256] = "";
+	uint32_t removed;
+	int err;
+
+	if (!d->config.arfs)
+		return 0;
+	err = accel_start(&d->accel, &d->dev, &removed, why, sizeof(why));
+	if (err)
+		say("%s", why);
+	else if (removed)
+		say("%u filters of a daemon that was killed are out of the NIC", removed);
+	return err;
+}
+
+/* Without it all else works. */
+static void open_kernel_rfs(struct daemon *d)
+{
+	char why[256] = "";
+
+	if (d->config.kernel_rfs && settings_kernel_rfs(&d->dev, true, why, sizeof(why)))
+		say("--kernel-rfs: %s", why);
+}
+
+/* What holds for packets that go to the kernel's stack by way of CPUMAP, once they do. */
+static void report_cpumap(struct daemon *d)
+{
+	const struct device *dev = &d->dev;
+	bool told = d->cpumap_told;
+
+	d->cpumap_told = dev->steer.cpumap != NULL;
+	if (told || !d->cpumap_told)
+		return;
+	if (dev->info.veth)
+		say("%s", SETTINGS_VETH_WARNING);
+	if (dev->steer.cpumap_blind)
+		say("the kernel allows no tp_btf programs: losses on the way to a CPU are not counted, "
+		    "and flows change their CPU late");
+}
+
+static void report(struct daemon *d)
 {
 	const struct device *dev = &d->dev;
 
 	for (uint32_t i = 0; i < dev->nr_queues; i++)
-		say("%s queue %u: %s XDP, %s, %u frames of %u bytes, %u workers", d->config.ifname, dev->queue[i],
-		    dev->steer.config.generic ? "generic" : "native",
-		    dev->xsk[i * d->config.nr_workers].zerocopy ? "zero-copy" : "copy mode", dev->umem[i].frames,
+		say("%s queue %u: %s XDP, %s, %u frames of %u bytes, %u workers", d->config.ifname,
+		    dev->queue[i], dev->steer.config.generic ? "generic" : "native",
+		    device_zerocopy(dev, i) ? "zero-copy" : "copy mode", dev->umem[i].frames,
 		    dev->umem[i].frame_size, d->config.nr_workers);
+	if (dev->steer.config.mirror && dev->steer.config.fallback != SLUICE_ACT_PASS)
+		say("role mirror: this host is not reachable through %s (no ping, no ssh); "
+		    "--default pass leaves it what no socket and no rule takes", d->config.ifname);
 	if (dev->steer.config.generic)
 		say("in generic XDP mode the order of datagrams is not promised");
 	if (dev->pin_error)
-		say("maps are not pinned (%s): mount bpffs on /sys/fs/bpf to have them under /sys/fs/bpf/sluice/%s",
-		    strerror(-dev->pin_error), d->config.ifname);
+		say("maps are not pinned (%s): mount bpffs on /sys/fs/bpf to have them under "
+		    "/sys/fs/bpf/sluice/%s", strerror(-dev->pin_error), d->config.ifname);
+	if (rfs_kernel_warning(&dev->rfs_kernel))
+		say("%s", rfs_kernel_warning(&dev->rfs_kernel));
+	report_cpumap(d);
 	if (watch_warning(&d->watch))
 		say("%s", watch_warning(&d->watch));
 	say("ready on %s", porter_path(d->porter));
@@ -219,7 +287,11 @@ static int fill_fds(struct daemon *d)
 	d->fds[FD_BROKEN] = (struct pollfd){ .fd = d->dev.engine->broken_fd, .events = POLLIN };
 	d->fds[FD_GUARD] = (struct pollfd){ .fd = watch_fd(&d->watch), .events = POLLIN };
 	for (struct client *c = d->control.first; c; c = c->next)
-		d->fds[i++] = (struct pollfd){ .fd = c->fd, .events = POLLIN };
+		/* Of one that waits for its answer, nothing is to be read, not even its end. */
+		d->fds[i++] = (struct pollfd){
+			.fd = control_is_waiting(&d->control, c) ? -1 : c->fd,
+			.events = POLLIN,
+		};
 	return (int)i;
 }
 
@@ -237,8 +309,13 @@ static void serve_clients(struct daemon *d)
 
 static int wait_ms(const struct daemon *d)
 {
-	int ms = watch_timeout_ms(&d->watch);
+	int ms = watch_timeout_ms(&d->watch), arfs = accel_timeout_ms(&d->accel);
+	int tick = control_timeout_ms(&d->control);
 
+	if (arfs >= 0 && (ms < 0 || arfs < ms))
+		ms = arfs;
+	if (tick >= 0 && (ms < 0 || tick < ms))
+		ms = tick;
 	return d->stale && (ms < 0 || ms > RETRY_MS) ? RETRY_MS : ms;
 }
 
@@ -246,11 +323,13 @@ static int wait_ms(const struct daemon *d)
 static int serve(struct daemon *d, int n)
 {
 	watch_serve(&d->watch);
+	accel_serve(&d->accel);
 	if (d->stale || (n > 0 && d->fds[FD_NETLINK].revents))
 		d->stale = netlink_read(d->netlink) < 0;
 	if (n <= 0)
 		return 0;
 	serve_clients(d);
+	report_cpumap(d);
 	if (d->fds[FD_BROKEN].revents)
 		control_drop_broken(&d->control);
 	if (d->fds[FD_PORTER].revents)
@@ -261,8 +340,11 @@ static int serve(struct daemon *d, int n)
 static int loop(struct daemon *d)
 {
 	while (!d->gone) {
-		int n = fill_fds(d), err;
+		int n, err;
 
+		/* It may end a client: the order of fill_fds() must hold afterwards. */
+		control_tick(&d->control);
+		n = fill_fds(d);
 		if (n < 0)
 			return n;
 		n = poll(d->fds, (nfds_t)n, wait_ms(d));
@@ -287,11 +369,16 @@ static int run(struct daemon *d)
 	if (!err)
 		err = open_signals(d);
 	if (!err)
+		err = prepare_arfs(d);
+	if (!err)
 		err = open_device(d);
+	if (!err)
+		err = start_arfs(d);
 	if (err)
 		return err;
-	control_init(&d->control, &d->dev, &d->ports, d->porter);
+	control_init(&d->control, &d->dev, &d->ports, d->porter, &d->accel);
 	watch_open(&d->watch, &d->ports, porter_netns_cookie(d->porter));
+	open_kernel_rfs(d);
 	report(d);
 	err = loop(d);
 	control_destroy(&d->control);
@@ -300,6 +387,10 @@ static int run(struct daemon *d)
 
 static void finish(struct daemon *d)
 {
+	uint32_t left = accel_stop(&d->accel);
+
+	if (left)
+		say("%u filters stay in the NIC: see 'ethtool -n %s'", left, d->config.ifname);
 	watch_close(&d->watch);
 	if (d->running)
 		device_close(&d->dev);

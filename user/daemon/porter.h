@@ -88,6 +88,7 @@ struct porter_facts {
 	uint16_t port;		/* local port when it was looked at, host order; 0: unbound */
 	uint8_t reuseport;
 	uint8_t v6only;
+	uint8_t transparent;	/* IP_TRANSPARENT: whoever set it may receive for others */
 };
 
 struct porter_request {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/device_queue.h"
 #include "daemon/judge.h"
 #include "engine/addr.h"
 

@@ -13,6 +13,7 @@
 void rules_destroy(struct rules *rules)
 {
 	free(rules->deny);
+	binds_destroy(&rules->binds);
 	memset(rules, 0, sizeof(*rules));
 }
 
@@ -29,7 +30,8 @@ static bool prefix_read(struct steer_prefix *prefix, const struct sluice_ctl_msg
 {
 	unsigned int bits = request->u.rule.family == 6 ? 128 : 32;
 
-	if ((request->u.rule.family != 4 && request->u.rule.family != 6) || request->u.rule.len > bits)
+	if ((request->u.rule.family != 4 && request->u.rule.family != 6) ||
+	    request->u.rule.len > bits)
 		return false;
 	*prefix = (struct steer_prefix){ .ipv6 = bits == 128, .len = request->u.rule.len };
 	memcpy(prefix->addr, request->u.rule.addr, bits / 8);
@@ -147,15 +149,13 @@ static int deny_flush(struct rules *rules, struct device *dev)
 	return 0;
 }
 
-int rules_serve(struct rules *rules, struct device *dev, const struct sluice_ctl_msg *request,
-		char *why, size_t len)
+static int serve_deny(struct rules *rules, struct device *dev,
+		      const struct sluice_ctl_msg *request, char *why, size_t len)
 {
 	struct steer_prefix prefix;
 	char text[RULES_TEXT];
 	int err;
 
-	if (request->u.rule.verb == SLUICE_RULE_FLUSH)
-		return deny_flush(rules, dev);
 	if (!prefix_read(&prefix, request)) {
 		snprintf(why, len, "this is no prefix: its bits beyond the length must be 0");
 		return -EINVAL;
@@ -163,10 +163,8 @@ int rules_serve(struct rules *rules, struct device *dev, const struct sluice_ctl
 	prefix_text(&prefix, text);
 	if (request->u.rule.verb == SLUICE_RULE_ADD)
 		err = deny_add(rules, dev, &prefix);
-	else if (request->u.rule.verb == SLUICE_RULE_DEL)
-		err = deny_del(rules, dev, &prefix);
 	else
-		return -EINVAL;
+		err = deny_del(rules, dev, &prefix);
 	if (err == -EEXIST)
 		snprintf(why, len, "%s is denied already", text);
 	else if (err == -ENOENT)
@@ -177,6 +175,37 @@ int rules_serve(struct rules *rules, struct device *dev, const struct sluice_ctl
 	else if (err)
 		snprintf(why, len, "cannot change the rules: %s", strerror(-err));
 	return err;
+}
+
+static int flush(struct rules *rules, struct device *dev, uint8_t kind)
+{
+	int err = 0;
+
+	if (kind != SLUICE_RULE_BIND)
+		err = deny_flush(rules, dev);
+	if (!err && kind != SLUICE_RULE_DENY)
+		err = binds_flush(&rules->binds, dev);
+	return err;
+}
+
+int rules_serve(struct rules *rules, struct device *dev, const struct sluice_ctl_msg *request,
+		char *why, size_t len)
+{
+	uint32_t verb = request->u.rule.verb;
+	uint8_t kind = request->u.rule.kind;
+
+	if (verb == SLUICE_RULE_DEFAULT)
+		return binds_set_default(dev, request->u.rule.action, why, len);
+	if (verb == SLUICE_RULE_FLUSH && kind <= SLUICE_RULE_BIND)
+		return flush(rules, dev, kind);
+	if (verb != SLUICE_RULE_ADD && verb != SLUICE_RULE_DEL)
+		return -EINVAL;
+	if (kind == SLUICE_RULE_DENY)
+		return serve_deny(rules, dev, request, why, len);
+	if (kind != SLUICE_RULE_BIND)
+		return -EINVAL;
+	return verb == SLUICE_RULE_ADD ? binds_add(&rules->binds, dev, request, why, len) :
+					 binds_del(&rules->binds, dev, request, why, len);
 }
 
 const char *rules_find(const struct rules *rules, uint32_t counter, char *text)
@@ -190,8 +219,7 @@ const char *rules_find(const struct rules *rules, uint32_t counter, char *text)
 	return NULL;
 }
 
-/* null: the rule got no counter. */
-static void put_packets(json_object *o, const struct steer *steer, uint32_t counter)
+void rules_put_packets(json_object *o, const struct steer *steer, uint32_t counter)
 {
 	uint64_t packets;
 	bool known = counter && !steer_counter_read(steer, counter, &packets);
@@ -211,7 +239,7 @@ static json_object *answer_deny(const struct rules *rules, const struct steer *s
 		prefix_text(&rule->prefix, text);
 		put_text(o, "prefix", text);
 		put_text(o, "family", rule->prefix.ipv6 ? "inet6" : "inet");
-		put_packets(o, steer, rule->counter);
+		rules_put_packets(o, steer, rule->counter);
 		json_object_array_add(list, o);
 	}
 	return list;
@@ -231,7 +259,7 @@ static json_object *answer_bind(struct control *c, const struct attached *a, boo
 	put_u64(o, "cookie", a->sk.cookie);
 	put_text(o, "state", open ? "open" : "shut");
 	put_text(o, "reason", a->why);
-	put_packets(o, &c->dev->steer, ports_counter(c->ports, a, ipv6));
+	rules_put_packets(o, &c->dev->steer, ports_counter(c->ports, a, ipv6));
 	return o;
 }
 
@@ -240,6 +268,9 @@ json_object *rules_answer(struct control *c)
 	json_object *o = json_object_new_object(), *bind = json_object_new_array();
 
 	put_text(o, "dev", c->dev->config->ifname);
+	put_text(o, "role", c->dev->steer.config.mirror ? "mirror" : "host");
+	put_text(o, "default", binds_action(c->dev->steer.config.fallback));
+	json_object_object_add(o, "rules", binds_answer(&c->rules.binds, c->dev));
 	json_object_object_add(o, "deny", answer_deny(&c->rules, &c->dev->steer));
 	for (struct client *client = c->first; client; client = client->next) {
 		for (struct attached *a = client->first; a; a = a->next) {

@@ -55,7 +55,7 @@ int taps_open(struct control *c, struct client *client, const struct sluice_ctl_
 {
 	uint32_t ring = request->u.tap.ring_bytes ? request->u.tap.ring_bytes : SLUICE_TAP_RING;
 	uint32_t snap = request->u.tap.snaplen ? request->u.tap.snaplen : SLUICE_TAP_SNAP;
-	uint32_t nr = c->dev->config->nr_workers;
+	uint32_t nr = c->dev->max_workers;
 	int err = taps_check(client, request, why, len);
 
 	if (err)

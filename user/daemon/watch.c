@@ -22,7 +22,8 @@ void watch_open(struct watch *w, struct ports *ports, uint64_t netns_cookie)
 {
 	memset(w, 0, sizeof(*w));
 	w->ports = ports;
-	w->guard_error = guard_open(&w->guard, steer_bind_port_fd(&ports->dev->steer), netns_cookie);
+	w->guard_error = guard_open(&w->guard, steer_bind_port_fd(&ports->dev->steer),
+				    netns_cookie);
 	w->guarded = !w->guard_error;
 	if (!is_exact(w))
 		w->check_at = now_ms() + WATCH_CHECK_MS;

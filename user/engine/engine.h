@@ -13,6 +13,8 @@
 
 #include <sluice/steer.h>
 
+#include <hash.h>
+
 #include "engine/netif.h"
 #include "engine/rfs.h"
 #include "engine/tap.h"
@@ -32,7 +34,11 @@ struct engine {
 	enum csum_mode csum;
 	uint32_t gro_max_size;		/* Linux's (gro.h); 0: GRO is off */
 	uint64_t gro_flush_timeout;	/* Linux's: ns that GRO holds a packet; 0: for one poll */
-	__u64 hash_key[2];		/* as the XDP program's, for packets that came without rx_meta */
+	/* As the XDP program's, for packets that came without rx_meta (dissect.h). */
+	__u64 hash_key[2];
+	bool toeplitz;			/* instead of SipHash */
+	uint8_t rss_key[TOEPLITZ_KEY];
+	toeplitz_nibble rss_table[TOEPLITZ_NIBBLES];	/* toeplitz_fill() from rss_key */
 	bool mirror;			/* frames are for anybody: tags are skipped */
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
 	const struct addr_list *local;	/* this host's addresses; NULL: who steers has looked */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/backlog.h"
+#include "engine/dissect.h"
 #include "engine/engine.h"
 #include "engine/gro_bypass.h"
 #include "engine/netif.h"
@@ -52,6 +53,8 @@ int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint
 		.target = queue * SLUICE_MAX_WORKERS + worker->index,
 	};
 	gro_init(&napi->gro, &napi_gro_ops, napi);
+	if (worker->engine->flow_head)
+		napi->seq = worker->engine->flow_head[napi->target];
 	napi->done = calloc(max_held, sizeof(*napi->done));
 	return napi->done ? 0 : -ENOMEM;
 }
@@ -124,14 +127,14 @@ static void away_insert(struct napi *napi, struct pkt *pkt)
 	pkt->away_next = before ? before->away_next : napi->away_first;
 	*(before ? &before->away_next : &napi->away_first) = pkt;
 	*(pkt->away_next ? &pkt->away_next->away_prev : &napi->away_last) = pkt;
-	napi->nr_away++;
+	__atomic_store_n(&napi->nr_away, napi->nr_away + 1, __ATOMIC_RELAXED);
 }
 
 static void away_remove(struct napi *napi, struct pkt *pkt)
 {
 	*(pkt->away_prev ? &pkt->away_prev->away_next : &napi->away_first) = pkt->away_next;
 	*(pkt->away_next ? &pkt->away_next->away_prev : &napi->away_last) = pkt->away_prev;
-	napi->nr_away--;
+	__atomic_store_n(&napi->nr_away, napi->nr_away - 1, __ATOMIC_RELAXED);
 }
 
 void napi_hand_over(struct pkt *pkt)
@@ -164,7 +167,7 @@ void napi_take_back(struct pkt *pkt)
 	pkt_free(&pkt->napi->worker->pool, pkt, napi_frame_done);
 }
 
-/* Takes what the XDP program wrote before the packet, and erases it: the frame may come back without. */
+/* Takes what the XDP program wrote before the packet, and erases it for the frame's next one. */
 static void napi_take_meta(struct napi *napi, struct pkt *pkt)
 {
 	struct sluice_rx_meta meta = { 0 };
@@ -201,6 +204,8 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 	pkt->tail = desc->data + desc->len;
 	pkt->end = pkt->tail;
 	napi_take_meta(napi, pkt);
+	if (!pkt->hash)
+		pkt->hash = dissect_hash(worker->engine, desc->data, desc->len);
 	pkt->seq = napi->seq;
 	pkt->mac = pkt->data;
 	tap_see(&worker->engine->taps, TAP_RX, worker, pkt);
@@ -293,6 +298,16 @@ void napi_complete(struct napi *napi)
 		napi->nr_done = 0;
 	}
 	/* After the lanes were committed: flows move on the strength of this. */
-	if (head && napi_processed(napi, head[napi->target], &seq))
+	if (head && !__atomic_load_n(&napi->leaving, __ATOMIC_RELAXED) &&
+	    napi_processed(napi, head[napi->target], &seq))
+		__atomic_store_n(&head[napi->target], seq, __ATOMIC_RELEASE);
+}
+
+void napi_settle(struct napi *napi, uint32_t seq)
+{
+	uint32_t *head = napi->worker->engine->flow_head;
+
+	napi->seq = seq;
+	if (head)
 		__atomic_store_n(&head[napi->target], seq, __ATOMIC_RELEASE);
 }

@@ -42,6 +42,7 @@ struct napi {
 	uint16_t queue;
 	uint32_t target;	/* index in flow_head */
 	uint32_t seq;		/* of the last packet taken */
+	bool leaving;		/* head is moved by whoever takes the worker away */
 	bool scheduled;		/* on the worker's poll list, or to be polled again */
 	uint32_t held;		/* packets taken, not yet delivered or dropped, or not yet back */
 	uint32_t nr_away;	/* of these, with other workers */
@@ -53,7 +54,10 @@ struct napi {
 	struct napi_stat stat;
 };
 
-/* -ENOMEM. The source stays the caller's. max_held: the size of the worker's packet pool. */
+/*
+ * Goes on from where flow_head is. -ENOMEM. The source stays the caller's. max_held: the size of
+ * the worker's packet pool.
+ */
 int napi_init(struct napi *napi, struct worker *worker, struct source *src, uint16_t queue,
 	      unsigned int max_held);
 void napi_destroy(struct napi *napi);
@@ -63,6 +67,12 @@ unsigned int napi_poll(struct napi *napi, unsigned int budget);
 
 /* Returns finished frames to the source and moves flow_head, once per poll. */
 void napi_complete(struct napi *napi);
+
+/*
+ * Nothing up to seq is under way any more: processed, or lost in the ring. Only while the
+ * worker does not run, or is held (worker.h).
+ */
+void napi_settle(struct napi *napi, uint32_t seq);
 
 /*
  * The two ends of a packet: each counts it, a merged one as what it was, and drops the caller's

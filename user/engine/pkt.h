@@ -69,7 +69,7 @@ struct pkt {
 	struct pkt *away_next;	/* home's list of those */
 	struct pkt *away_prev;
 	uint64_t frame;
-	uint32_t hash;		/* flow hash; 0: not computed */
+	uint32_t hash;		/* flow hash; 0: none (dissect.h) */
 	uint32_t seq;		/* sequence number; without rx_meta, that of the one before */
 	uint64_t tstamp;	/* CLOCK_REALTIME in ns; of the first one, where merged */
 

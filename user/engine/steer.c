@@ -16,7 +16,10 @@
 #include <unistd.h>
 
 #include <bpf/steer.skel.h>
+#include <hash.h>
 
+#include "engine/steer_build.h"
+#include "engine/steer_cpu.h"
 #include "engine/steer_flow.h"
 #include "engine/steer_map.h"
 
@@ -41,6 +44,16 @@ static int steer_size_limit(struct steer_bpf *skel, uint32_t queues, uint32_t le
 	       bpf_map__set_max_entries(skel->maps.flow_limit_bkt, targets * (len / 8));
 }
 
+static int steer_size_cpus(struct steer_bpf *skel, uint32_t queues)
+{
+	uint32_t cpus = (uint32_t)libbpf_num_possible_cpus();
+
+	return bpf_map__set_max_entries(skel->maps.cpu_tail, queues) ||
+	       bpf_map__set_max_entries(skel->maps.cpu_head, cpus) ||
+	       bpf_map__set_max_entries(skel->maps.cpu_lost, cpus) ||
+	       bpf_map__set_max_entries(skel->maps.cpu_map, cpus);
+}
+
 static int steer_size_maps(struct steer_bpf *skel, const struct steer_config *config)
 {
 	uint32_t queues = config->nr_queues;
@@ -54,6 +67,9 @@ static int steer_size_maps(struct steer_bpf *skel, const struct steer_config *co
 	       bpf_map__set_max_entries(skel->maps.flow_room, queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_dev_flow, 2 * queues) ||
 	       bpf_map__set_max_entries(skel->maps.rps_sock_flow, flows) ||
+	       (config->flow_keys &&
+		bpf_map__set_max_entries(skel->maps.flow_key, config->flow_keys)) ||
+	       steer_size_cpus(skel, queues) ||
 	       (config->flow_limit_len && steer_size_limit(skel, queues, config->flow_limit_len)) ?
 		       -EINVAL : 0;
 }
@@ -85,20 +101,26 @@ static int steer_map_memory(struct steer *s)
 	s->vlan_dev = steer_mmap(s->skel->maps.vlan_dev);
 	s->sock_flow = steer_mmap(s->skel->maps.rps_sock_flow);
 	s->heartbeat = steer_mmap(s->skel->maps.heartbeat);
-	return s->port && s->flow_tail && s->flow_head && s->vlan_dev && s->sock_flow && s->heartbeat ?
-		       0 : -ENOMEM;
+	s->cpu_tail = steer_mmap(s->skel->maps.cpu_tail);
+	s->cpu_head = steer_mmap(s->skel->maps.cpu_head);
+	return s->port && s->flow_tail && s->flow_head && s->vlan_dev && s->sock_flow &&
+	       s->heartbeat && s->cpu_tail && s->cpu_head ? 0 : -ENOMEM;
 }
 
-static void steer_clear_flows(uint32_t *sock_flow, uint32_t entries)
+/*
+ * A new table is all 0, which means empty but in the first slots (steer_sock_flow_empty). So a
+ * large one is not written, page by page, before its flows come.
+ */
+static void steer_clear_flows(uint32_t *sock_flow, uint32_t entries, uint32_t cpu_mask)
 {
-	for (uint32_t i = 0; i < entries; i++)
+	for (uint32_t i = 0; i < entries && i <= cpu_mask; i++)
 		sock_flow[i] = SLUICE_NO_CPU;
 }
 
 /* What Linux's tables hold at the start: no CPU anywhere, every gate shut. */
 static int steer_clear(struct steer *s)
 {
-	steer_clear_flows(s->sock_flow, s->config.sock_flow_entries);
+	steer_clear_flows(s->sock_flow, s->config.sock_flow_entries, s->cpu_mask);
 	for (uint32_t i = 0; i < 65536; i++)
 		s->port[i].gen = 1;
 	for (uint32_t cpu = 0; cpu < SLUICE_MAX_CPUS; cpu++) {
@@ -110,19 +132,48 @@ static int steer_clear(struct steer *s)
 	return 0;
 }
 
+/* What steer_plain was compiled for (bpf/steer.bpf.c). */
+static bool steer_is_plain(const struct steer_config *config)
+{
+	return config->dev_flows && config->flow_keys && config->ring && !config->generic &&
+	       !config->flow_limit_len && !config->deny && !config->bind_rules && !config->mirror &&
+	       !config->rss_key && !steer_cpu_needed(config) &&
+	       (!config->fallback || config->fallback == SLUICE_ACT_PASS);
+}
+
+/* The other one is not loaded. */
+static struct bpf_program *steer_program(struct steer_bpf *skel)
+{
+	return bpf_program__autoload(skel->progs.steer) ? skel->progs.steer :
+							  skel->progs.steer_plain;
+}
+
 /* What is compiled into the program. */
 static void steer_set_options(struct steer_bpf *skel, const struct steer_config *config,
 			      uint32_t cpu_mask)
 {
 	skel->rodata->hash_key[0] = config->hash_key[0];
 	skel->rodata->hash_key[1] = config->hash_key[1];
-	skel->rodata->sock_flow_mask = config->sock_flow_entries ? config->sock_flow_entries - 1 : 0;
+	skel->rodata->sock_flow_mask =
+		config->sock_flow_entries ? config->sock_flow_entries - 1 : 0;
 	skel->rodata->cpu_mask = cpu_mask;
 	skel->rodata->generic_mode = config->generic;
 	skel->rodata->deny_families = config->deny;
 	skel->rodata->dev_flows = config->dev_flows;
 	skel->rodata->backlog_half = config->ring / 2;
 	skel->rodata->flow_limit_len = config->flow_limit_len;
+	skel->rodata->flow_keys = config->flow_keys > 0;
+	skel->rodata->cpumap = steer_cpu_needed(config);
+	skel->rodata->role_mirror = config->mirror;
+	skel->rodata->default_action = config->fallback ? config->fallback : SLUICE_ACT_PASS;
+	skel->rodata->bind_rules = config->bind_rules;
+	skel->rodata->hash_toeplitz = config->rss_key != NULL;
+	skel->rodata->decide_more = config->mirror || config->bind_rules || config->rss_key ||
+				    skel->rodata->default_action != SLUICE_ACT_PASS;
+	bpf_program__set_autoload(skel->progs.steer, !steer_is_plain(config));
+	bpf_program__set_autoload(skel->progs.steer_plain, steer_is_plain(config));
+	if (config->rss_key)
+		toeplitz_fill((toeplitz_nibble *)skel->rodata->toeplitz_table, config->rss_key);
 }
 
 int steer_open(struct steer *s, const struct steer_config *config)
@@ -153,6 +204,8 @@ int steer_open(struct steer *s, const struct steer_config *config)
 		err = steer_clear(s);
 	if (!err)
 		err = steer_flow_open(s);
+	if (!err && steer_cpu_needed(config))
+		err = steer_cpu_open(s, config);
 	if (err)
 		steer_close(s);
 	return err;
@@ -204,7 +257,11 @@ void steer_close(struct steer *s)
 	if (!s->skel)
 		return;
 	steer_unpin(s);
+	steer_build_drop(s);
+	steer_cpu_close(s);
 	steer_flow_close(s);
+	steer_munmap(s->cpu_head, s->skel->maps.cpu_head);
+	steer_munmap(s->cpu_tail, s->skel->maps.cpu_tail);
 	steer_munmap(s->heartbeat, s->skel->maps.heartbeat);
 	steer_munmap(s->port, s->skel->maps.bind_port);
 	steer_munmap(s->flow_tail, s->skel->maps.flow_tail);
@@ -216,18 +273,21 @@ void steer_close(struct steer *s)
 }
 
 /* Not the values of the options, nor a table that is made anew. */
-static int steer_share_maps(struct steer_bpf *skel, const struct steer_bpf *from, bool new_flows)
+static int steer_share_maps(struct steer_bpf *skel, const struct steer_bpf *from, bool new_flows,
+			    int flows_fd)
 {
 	struct bpf_map *map, *old;
 	int err = 0;
 
+	if (flows_fd >= 0)
+		err = bpf_map__reuse_fd(skel->maps.rps_sock_flow, flows_fd);
 	bpf_object__for_each_map(map, skel->obj) {
+		if (err)
+			break;
 		if (map == skel->maps.rodata || (new_flows && map == skel->maps.rps_sock_flow))
 			continue;
 		old = bpf_object__find_map_by_name(from->obj, bpf_map__name(map));
 		err = old ? bpf_map__reuse_fd(map, bpf_map__fd(old)) : -ENOENT;
-		if (err)
-			break;
 	}
 	return err;
 }
@@ -243,48 +303,70 @@ static void steer_replaced(struct steer *s, const struct steer *old)
 	steer_bpf__destroy(old->skel);
 }
 
-int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
+static int steer_replace(struct steer *s, const struct steer_config *config, bool flush)
 {
 	bool new_flows = flush || config->sock_flow_entries != s->config.sock_flow_entries;
 	struct steer old = *s;
 	struct steer_bpf *skel = steer_bpf__open();
 	uint32_t *flows = NULL;
-	int err;
+	int err, flows_fd;
 
 	if (!skel)
 		return -errno;
+	flows_fd = new_flows ? steer_build_take(s, config->sock_flow_entries) : -1;
 	steer_set_options(skel, config, s->cpu_mask);
 	err = steer_size_maps(skel, config);
 	if (!err)
-		err = steer_share_maps(skel, s->skel, new_flows);
+		err = steer_share_maps(skel, s->skel, new_flows, flows_fd);
 	if (!err)
 		err = steer_bpf__load(skel);
+	if (flows_fd >= 0)
+		close(flows_fd);
 	if (!err && new_flows) {
 		flows = steer_mmap(skel->maps.rps_sock_flow);
 		err = flows ? 0 : -ENOMEM;
 	}
 	if (flows)
-		steer_clear_flows(flows, config->sock_flow_entries);
+		steer_clear_flows(flows, config->sock_flow_entries, s->cpu_mask);
 	if (!err && s->link_fd >= 0)
-		err = bpf_link_update(s->link_fd, bpf_program__fd(skel->progs.steer), NULL);
+		err = bpf_link_update(s->link_fd, bpf_program__fd(steer_program(skel)), NULL);
 	if (err) {
 		steer_munmap(flows, skel->maps.rps_sock_flow);
 		steer_bpf__destroy(skel);
 		return err;
 	}
+	if (new_flows)
+		steer_build_drop(s);
 	s->skel = skel;
 	s->config.sock_flow_entries = config->sock_flow_entries;
 	s->config.deny = config->deny;
+	s->config.dev_flows = config->dev_flows;
+	s->config.fallback = config->fallback;
+	s->config.bind_rules = config->bind_rules;
 	s->sock_flow = flows ? flows : s->sock_flow;
 	steer_replaced(s, &old);
 	return 0;
+}
+
+int steer_reload(struct steer *s, const struct steer_config *config, bool flush)
+{
+	int err = steer_cpu_needed(config) && !s->cpumap ? steer_cpu_open(s, &s->config) : 0;
+
+	if (err)
+		return err;
+	err = steer_replace(s, config, flush);
+	if (!steer_cpu_needed(&s->config) && s->cpumap) {
+		steer_grace();
+		steer_cpu_close(s);
+	}
+	return err;
 }
 
 int steer_attach(struct steer *s)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
 		    .flags = s->config.generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
-	int fd = bpf_link_create(bpf_program__fd(s->skel->progs.steer), (int)s->config.ifindex,
+	int fd = bpf_link_create(bpf_program__fd(steer_program(s->skel)), (int)s->config.ifindex,
 				 BPF_XDP, &opts);
 
 	if (fd < 0)
@@ -346,6 +428,14 @@ int steer_set_target(struct steer *s, uint32_t queue, uint32_t worker, int xsk_f
 	if (!err)
 		s->queue[queue].targets |= 1ull << worker;
 	return err;
+}
+
+int steer_clear_target(struct steer *s, uint32_t queue, uint32_t worker)
+{
+	uint32_t slot = queue * SLUICE_MAX_WORKERS + worker;
+
+	s->queue[queue].targets &= ~(1ull << worker);
+	return bpf_map_delete_elem(bpf_map__fd(s->skel->maps.xsks_map), &slot);
 }
 
 int steer_set_cpu_worker(struct steer *s, uint32_t cpu, uint32_t worker)
@@ -426,4 +516,9 @@ int steer_stat(const struct steer *s, struct sluice_xdp_stat *stat)
 int steer_bind_port_fd(const struct steer *s)
 {
 	return bpf_map__fd(s->skel->maps.bind_port);
+}
+
+int steer_sock_flow_fd(const struct steer *s)
+{
+	return bpf_map__fd(s->skel->maps.rps_sock_flow);
 }

@@ -101,6 +101,23 @@ int steer_deny_find(const struct steer *s, const struct sluice_addr *addr, bool 
 	return err;
 }
 
+int steer_rule_add(struct steer *s, const struct sluice_bind_key *key,
+		   const struct sluice_bind *rule)
+{
+	return steer_update(s->skel->maps.bind_rule, key, rule);
+}
+
+int steer_rule_del(struct steer *s, const struct sluice_bind_key *key)
+{
+	return bpf_map_delete_elem(bpf_map__fd(s->skel->maps.bind_rule), key);
+}
+
+bool steer_rule_find(const struct steer *s, const struct sluice_bind_key *key,
+		     struct sluice_bind *rule)
+{
+	return !bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.bind_rule), key, rule);
+}
+
 static uint64_t *counter_buffer(int *cpus)
 {
 	*cpus = libbpf_num_possible_cpus();

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <urcu-qsbr.h>
 
-#include <hash.h>
-
 #include "engine/addr.h"
 #include "engine/csum.h"
 #include "engine/engine.h"
@@ -58,10 +56,7 @@ void udp_table_destroy(struct udp_table *table)
 	memset(table, 0, sizeof(*table));
 }
 
-/*
- * Linux's compute_score for a socket whose local address was found to match; -1: not for
- * this packet.
- */
+/* Linux's compute_score for a socket whose local address matches; -1: not for this packet. */
 static int udp_score(const struct udp_key *key, const struct pkt *pkt)
 {
 	int score = 0;
@@ -164,40 +159,13 @@ static bool udp_csum_ok(const struct engine *engine, const struct pkt *pkt,
 	return true;
 }
 
-static uint32_t udp_flow_hash(const struct engine *engine, const struct pkt *pkt)
-{
-	struct flow_key key = {
-		.version = pkt->version,
-		.proto = IPPROTO_UDP,
-		.sport = pkt->sport,
-		.dport = pkt->dport,
-	};
-
-	if (pkt->version == 4) {
-		key.saddr.w[0] = pkt->saddr.w[3];
-		key.daddr.w[0] = pkt->daddr.w[3];
-	} else {
-		memcpy(&key.saddr, &pkt->saddr, sizeof(key.saddr));
-		memcpy(&key.daddr, &pkt->daddr, sizeof(key.daddr));
-	}
-	return flow_hash(engine->hash_key, &key);
-}
-
 bool udp_gro_asked(const struct engine *engine, const struct pkt *pkt)
 {
-	struct pkt key;
 	const struct sock *sk;
 
 	if (!udp_port_asked(&engine->udp, pkt->dport))
 		return false;
-	if (pkt->hash) {
-		sk = udp_lookup(&engine->udp, pkt);
-	} else {
-		/* Not in pkt: among what GRO holds, the hash that it came with counts. */
-		key = *pkt;
-		key.hash = udp_flow_hash(engine, pkt);
-		sk = udp_lookup(&engine->udp, &key);
-	}
+	sk = udp_lookup(&engine->udp, pkt);
 	return sk && sk->gro;
 }
 
@@ -240,8 +208,6 @@ void udp_rcv(struct worker *worker, struct pkt *pkt)
 	}
 	pkt->sport = uh.source;
 	pkt->dport = uh.dest;
-	if (!pkt->hash)
-		pkt->hash = udp_flow_hash(engine, pkt);
 	sk = udp_lookup(&engine->udp, pkt);
 	if (!sk) {
 		pkt_drop(pkt, SLUICE_DROP_NO_SOCKET);

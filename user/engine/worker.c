@@ -244,6 +244,11 @@ static void worker_finish(struct worker *worker)
 	worker_complete(worker);
 }
 
+static bool worker_must_hold(const struct worker *worker)
+{
+	return atomic_load_explicit(&worker->hold, memory_order_relaxed) != WORKER_RUNS;
+}
+
 static bool worker_pending(const struct worker *worker)
 {
 	for (unsigned int i = 0; i < worker->nr_napi; i++) {
@@ -252,7 +257,7 @@ static bool worker_pending(const struct worker *worker)
 		if (src->ops->pending(src))
 			return true;
 	}
-	return backlog_pending(worker->backlog) ||
+	return backlog_pending(worker->backlog) || worker_must_hold(worker) ||
 	       atomic_load_explicit(&worker->stop, memory_order_relaxed);
 }
 
@@ -301,6 +306,25 @@ static void worker_sleep(struct worker *worker, struct pollfd *fds)
 		worker_drain_kicks(worker);
 }
 
+/* With nothing in hand. What the control thread does to our instances is seen afterwards. */
+static void worker_hold_still(struct worker *worker)
+{
+	const struct timespec step = { .tv_nsec = WORKER_HOLD_STEP_NS };
+	int asked = WORKER_ASKED;
+
+	worker_finish(worker);
+	rcu_thread_offline();
+	/* (A) pairs with (B): all that was in hand is delivered. */
+	atomic_compare_exchange_strong_explicit(&worker->hold, &asked, WORKER_HELD,
+						memory_order_release, memory_order_relaxed);
+	/* (D) pairs with (C). */
+	while (atomic_load_explicit(&worker->hold, memory_order_acquire) == WORKER_HELD) {
+		worker_beat(worker, clock_mono(worker->engine->clock));
+		nanosleep(&step, NULL);
+	}
+	rcu_thread_online();
+}
+
 /*
  * As much of the CPU as any thread, but sooner: a short slice brings an early
  * deadline (Linux 6.12, EEVDF), so that a worker which wakes up does not sit out
@@ -327,8 +351,13 @@ static void *worker_main(void *arg)
 	worker_set_slice();
 	rcu_register_thread();
 	while (fds && !atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
-		bool more = worker_round(worker);
+		bool more;
 
+		if (worker_must_hold(worker)) {
+			worker_hold_still(worker);
+			continue;
+		}
+		more = worker_round(worker);
 		/* A socket with packets in our lists must not be freed. */
 		if (!worker->nr_pending)
 			rcu_quiescent_state();
@@ -362,16 +391,52 @@ int worker_start(struct worker *worker)
 	return -err;
 }
 
-void worker_stop(struct worker *worker)
+/* Wakes it from poll(2). */
+static void worker_kick(const struct worker *worker)
 {
 	uint64_t one = 1;
 
+	/* A counter that is full, which takes 2^64 kicks, needs no further one. */
+	if (write(worker->kick_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void worker_stop(struct worker *worker)
+{
 	if (!worker->running)
 		return;
 	atomic_store(&worker->stop, true);
-	/* The counter cannot overflow: one write per stop. */
-	if (write(worker->kick_fd, &one, sizeof(one)) < 0)
-		return;
+	worker_release(worker);
+	worker_kick(worker);
 	pthread_join(worker->thread, NULL);
 	worker->running = false;
+}
+
+int worker_unpin(struct worker *worker)
+{
+	cpu_set_t set;
+
+	if (!worker->running)
+		return -ESRCH;
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	return -pthread_setaffinity_np(worker->thread, sizeof(set), &set);
+}
+
+void worker_hold(struct worker *worker)
+{
+	atomic_store_explicit(&worker->hold, WORKER_ASKED, memory_order_relaxed);
+	worker_kick(worker);
+}
+
+bool worker_held(const struct worker *worker)
+{
+	/* (B) pairs with (A). */
+	return atomic_load_explicit(&worker->hold, memory_order_acquire) == WORKER_HELD;
+}
+
+void worker_release(struct worker *worker)
+{
+	/* (C) pairs with (D). */
+	atomic_store_explicit(&worker->hold, WORKER_RUNS, memory_order_release);
 }

@@ -6,8 +6,10 @@
  *           +--------- work left (repoll; at a squeeze: yield first) ---+
  *           v                                                           |
  *   [round: worker_round] --- all complete ---> [spin: worker_spin] ----+
- *           ^                                       | nothing came
- *           +------- frames, or worker_stop -- [sleep in poll(2)]
+ *           ^  ^                                    | nothing came
+ *           |  +---- frames, or worker_stop -- [sleep in poll(2)]
+ *           |                                      |
+ *           +-- worker_release -- [held] <-- worker_hold, before any round
  *
  * Poll list: an instance is on it from when it has packets until a poll finds fewer than
  * the weight. One that used up its weight is polled again after all others that have packets:
@@ -15,9 +17,9 @@
  * then what is to be polled again.
  *
  * Threads: worker_init, worker_add_napi and worker_destroy by the control
- * thread while the worker does not run; worker_start, worker_stop by the
- * control thread; worker_round by the worker's own thread, or, where no thread
- * was started (tests, replay), by the caller. Counters: stat.h.
+ * thread while the worker does not run; worker_start, worker_stop, worker_hold
+ * and worker_release by the control thread; worker_round by the worker's own thread, or, where no
+ * thread was started (tests, replay), by the caller. Counters: stat.h.
  */
 #ifndef SLUICE_ENGINE_WORKER_H
 #define SLUICE_ENGINE_WORKER_H
@@ -38,7 +40,7 @@ struct sock;
 #define WORKER_BUDGET 300
 /* Linux's netdev_budget_usecs at HZ = 1000, for the same purpose. */
 #define WORKER_TIME_LIMIT_NS 2000000ull
-/* Packets a worker may hold: a batch, and what waits for taken lane locks (SOCK_PEND_MAX per socket). */
+/* Packets a worker may hold: a batch, and what waits for locks of lanes (SOCK_PEND_MAX each). */
 #define WORKER_PKTS 2048
 /*
  * How long an idle worker looks at its rings before it sleeps. A wake-up is an
@@ -48,7 +50,10 @@ struct sock;
  */
 #define WORKER_SPIN_NS 20000ull
 
-/* A worker's scheduling slice: the smallest that Linux takes. Longer ones let rings overflow beside busy threads. */
+/*
+ * A worker's scheduling slice: the smallest that Linux takes. Longer ones let rings overflow beside
+ * busy threads.
+ */
 #define WORKER_SLICE_NS 100000ull
 
 /*
@@ -57,6 +62,18 @@ struct sock;
  * low, and idle workers cost time; too high, and the kernel serves for longer.
  */
 #define WORKER_NAP_MS 100
+
+/*
+ * How often a held worker looks whether it is released. Lower takes the CPU from whoever is waited
+ * for, higher lets rings fill.
+ */
+#define WORKER_HOLD_STEP_NS 50000
+
+enum worker_hold {
+	WORKER_RUNS,
+	WORKER_ASKED,	/* to hold still, by the control thread */
+	WORKER_HELD,	/* it does */
+};
 
 /* In the sense of /proc/net/softnet_stat. */
 struct worker_stat {
@@ -92,10 +109,14 @@ struct worker {
 	pthread_t thread;
 	bool running;
 	atomic_bool stop;
+	atomic_int hold;		/* enum worker_hold */
 	int kick_fd;			/* eventfd: leave poll(2) */
 };
 
-/* index: its slot in the maps; max_napi: how many instances may be added. -ENOMEM or -errno of eventfd(2). */
+/*
+ * index: its slot in the maps; max_napi: how many instances may be added. -ENOMEM or -errno of
+ * eventfd(2).
+ */
 int worker_init(struct worker *worker, struct engine *engine, unsigned int index, unsigned int cpu,
 		unsigned int max_napi);
 /* Also of one that worker_init() or worker_start() failed on. */
@@ -106,8 +127,24 @@ int worker_add_napi(struct worker *worker, struct source *src, uint16_t queue);
 
 /* Starts the thread on its CPU. -errno of pthread_create(3); -EINVAL: no such CPU for us. */
 int worker_start(struct worker *worker);
+/*
+ * Lets the thread run on any CPU of the caller's from now on: for a worker that is to end soon, and
+ * whose own CPU has no time for it. -errno: it stays.
+ */
+int worker_unpin(struct worker *worker);
 /* Ends and joins the thread; packets it has taken are delivered first. */
 void worker_stop(struct worker *worker);
+
+/*
+ * Asks a running worker to take no packets for a while. It delivers what it has in hand
+ * first, for which it waits for locks of lanes. Once worker_held(), its napi instances
+ * are the caller's until worker_release(). It still beats: what its rings hold is not lost to
+ * the kernel meanwhile.
+ */
+void worker_hold(struct worker *worker);
+bool worker_held(const struct worker *worker);
+/* Also of one that is not held yet. */
+void worker_release(struct worker *worker);
 
 /*
  * Polls every instance that has packets until all are complete, or the budget or the

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/if_xdp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -45,8 +46,8 @@ static void xsk_recycle(struct source *src, const uint64_t *frame, unsigned int 
 
 	memcpy(&xsk->stash[xsk->nr_stash], frame, n * sizeof(*frame));
 	n += xsk->nr_stash;
-	__atomic_store_n(&xsk->nr_stash, n - umem_recycle(xsk->umem, xsk->stash, n),
-			 __ATOMIC_RELAXED);
+	n -= umem_recycle(xsk->umem, xsk->stash, n);
+	__atomic_store_n(&xsk->nr_stash, n, __ATOMIC_RELAXED);
 }
 
 static bool xsk_pending(const struct source *src)
@@ -97,8 +98,19 @@ int xsk_open(struct xsk *xsk, struct umem *umem, const char *ifname, uint32_t qu
 	return 0;
 }
 
+/* The frames whose return had to wait: nobody else knows of them. */
+static void xsk_empty_stash(struct xsk *xsk)
+{
+	while (xsk->nr_stash) {
+		xsk->nr_stash -= umem_recycle(xsk->umem, xsk->stash, xsk->nr_stash);
+		if (xsk->nr_stash)
+			sched_yield();
+	}
+}
+
 void xsk_close(struct xsk *xsk)
 {
+	xsk_empty_stash(xsk);
 	if (xsk->xsk)
 		xsk_socket__delete(xsk->xsk);
 	free(xsk->stash);

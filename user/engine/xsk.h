@@ -38,6 +38,10 @@ struct xsk {
  */
 int xsk_open(struct xsk *xsk, struct umem *umem, const char *ifname, uint32_t queue,
 	     uint32_t rx_size, enum xsk_copy_mode mode);
+/*
+ * Its worker has stopped, and its ring is empty, or its frames are lost. The first XSK of a
+ * umem stays in the kernel, unused, as long as the umem does, since the fill ring is its own.
+ */
 void xsk_close(struct xsk *xsk);
 
 int xsk_fd(const struct xsk *xsk);
