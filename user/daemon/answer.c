@@ -279,7 +279,10 @@ static json_object *answer_stat(struct control *c)
 	put_text(o, "dev", dev->config->ifname);
 	put_u64(o, "ifindex", dev->info.ifindex);
 	put_text(o, "mode", dev->steer.config.generic ? "generic" : "native");
-	/* Ends before beginnings: a packet under way counts as not yet arrived rather than as lost. */
+	/*
+	 * Ends before beginnings: a packet under way counts as not yet arrived rather than
+	 * as lost.
+	 */
 	json_object_object_add(o, "napi", stat_napi(dev, &books));
 	json_object_object_add(o, "gone", stat_gone(dev, &books));
 	json_object_object_add(o, "cpus", stat_cpus(dev, &books));

@@ -147,7 +147,8 @@ static int attached_new(struct control *c, struct client *client, const struct p
 	if (!err) {
 		err = sock_init(&a->sk, facts->cookie, c->dev->max_workers);
 		if (!err)
-			err = lane_init(&a->sk.lane, client->mem.slot[slot].head, &client->mem.ctl[slot],
+			err = lane_init(&a->sk.lane, client->mem.slot[slot].head,
+					&client->mem.ctl[slot],
 					ring_bytes, wake[0], &c->dev->engine->rfs);
 		if (err) {
 			close(wake[0]);

@@ -23,7 +23,7 @@
 /* What to do with UDP checksums. */
 enum csum_mode {
 	CSUM_VERIFY,		/* right, or zero over IPv4 */
-	CSUM_PARTIAL_OK,	/* also the bare pseudo-header sum that a local sender leaves on a veth */
+	CSUM_PARTIAL_OK,	/* also the bare pseudo-header sum of a local sender on a veth */
 };
 
 struct addr_list;
@@ -42,14 +42,14 @@ struct engine {
 	bool mirror;			/* frames are for anybody: tags are skipped */
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
 	const struct addr_list *local;	/* this host's addresses; NULL: who steers has looked */
-	const struct clock *clock;	/* virtual time; NULL: the kernel's. No thread sleeps by it */
-	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker; NULL: nobody reads it */
+	const struct clock *clock;	/* virtual time, by which no thread sleeps; or NULL */
+	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker, or NULL */
 	struct sluice_heartbeat *heartbeat;	/* by worker; NULL: nobody reads it */
 	struct rfs rfs;
 	struct taps taps;
 	struct netif netif;
 	struct udp_table udp;
-	int broken_fd;			/* eventfd: written when a client broke the rules of its lane; -1: none */
+	int broken_fd;			/* eventfd: a client broke the rules of its lane; or -1 */
 };
 
 #endif
