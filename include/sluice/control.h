@@ -166,7 +166,8 @@ struct sluice_ctl_msg {
 			__u32 queue;	/* CPUS, FLOW_CNT */
 			__u32 entries;	/* ENTRIES; KERNEL_RFS, ARFS: 0 or 1 */
 			__u32 flow_cnt;	/* FLOW_CNT */
-			__u64 cpus[SLUICE_MAX_CPUS / 64];	/* CPUS: bit c % 64 of [c / 64] */
+			/* CPUS: bit c % 64 of word c / 64 */
+			__u64 cpus[SLUICE_MAX_CPUS / 64];
 		} rps;
 		struct {
 			__u32 verb;	/* enum sluice_ctl_worker */

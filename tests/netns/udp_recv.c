@@ -6,11 +6,11 @@
  *		 [-c CPU] [-P] [-k] [-R] [-T] [-G]
  *
  * Binds the ports, attaches them (-k: stays on the kernel socket; -R: fails
- * where the library would fall back; -T: sets IP_TRANSPARENT), says "ready" on stderr and receives until
- * COUNT datagrams have come, SECONDS have passed, IDLE_MS without one after the
- * first, or SIGTERM. -P receives by peek and release. -G asks for merged datagrams (UDP_GRO), which
- * count as what they were; "merged" is how many of those came. Prints one JSON object; exit
- * code 1 when a byte was wrong or a datagram was another port's.
+ * where the library would fall back; -T: sets IP_TRANSPARENT), says "ready" on stderr and
+ * receives until COUNT datagrams have come, SECONDS have passed, IDLE_MS without one after the
+ * first, or SIGTERM. -P receives by peek and release. -G asks for merged datagrams (UDP_GRO),
+ * which count as what they were; "merged" is how many of those came. Prints one JSON object;
+ * exit code 1 when a byte was wrong or a datagram was another port's.
  */
 #include <arpa/inet.h>
 #include <err.h>

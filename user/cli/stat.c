@@ -134,6 +134,8 @@ static void print_stat(struct json_object *doc)
 		"received", "ring_full", "rx_dropped", "delivered",
 	};
 
+	static const char *const taps[] = { "pid", "stage", "snaplen", "copied", "lost" };
+
 	printf("%s (index %" PRIu64 "), XDP %s\n", js_str(doc, "dev"), js_u64(doc, "ifindex"),
 	       js_str(doc, "mode"));
 	print_counters(js_get(doc, "xdp"), "xdp", verdicts, sizeof(verdicts) / sizeof(verdicts[0]));
@@ -147,6 +149,8 @@ static void print_stat(struct json_object *doc)
 		    "queue worker cpu enqueued received ring_full rx_dropped delivered", napi,
 		    sizeof(napi) / sizeof(napi[0]));
 	print_drops(doc);
+	print_array(doc, "taps", "tap_pid <stage snaplen copied lost", taps,
+		    sizeof(taps) / sizeof(taps[0]));
 	print_books(js_get(doc, "books"));
 }
 

@@ -42,8 +42,8 @@ struct engine {
 	bool mirror;			/* frames are for anybody: tags are skipped */
 	const uint32_t *vlan_dev;	/* by VLAN ID: ifindex or 0; NULL: no VLANs */
 	const struct addr_list *local;	/* this host's addresses; NULL: who steers has looked */
-	const struct clock *clock;	/* virtual time; NULL: the kernel's. No thread sleeps by it */
-	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker; NULL: nobody reads it */
+	const struct clock *clock;	/* virtual time, by which no thread sleeps; or NULL */
+	uint32_t *flow_head;		/* by queue * SLUICE_MAX_WORKERS + worker, or NULL */
 	struct sluice_heartbeat *heartbeat;	/* by worker; NULL: nobody reads it */
 	struct rfs rfs;
 	struct taps taps;

@@ -95,7 +95,7 @@ static void backlog_done(struct pkt *pkt)
 	pkt->frag_len = 0;
 }
 
-static void pkt_done(struct pkt *pkt)
+static inline __attribute__((always_inline)) void pkt_done(struct pkt *pkt)
 {
 	if (__builtin_expect(!pkt->napi->src, 0))
 		backlog_done(pkt);
@@ -216,8 +216,8 @@ static void napi_receive(struct napi *napi, const struct rx_desc *desc)
 }
 
 /*
- * At the end of every poll, as Linux does with a HZ below 1000, or on time: what is held longer waits
- * for packets that may not come, and keeps its flow from moving.
+ * At the end of every poll, as Linux does with a HZ below 1000, or on time: what is held longer
+ * waits for packets that may not come, and keeps its flow from moving.
  */
 static void napi_gro_flush(struct napi *napi)
 {

@@ -27,7 +27,7 @@ void pkt_pool_destroy(struct pkt_pool *pool)
 	*pool = (struct pkt_pool){ 0 };
 }
 
-bool pkt_trim_frags(struct pkt *pkt, uint32_t len)
+bool pkt_cut(struct pkt *pkt, uint32_t len)
 {
 	uint32_t head = pkt_headlen(pkt), left;
 

@@ -171,17 +171,12 @@ PKT_MUST_CHECK static inline bool pkt_reserve(struct pkt *pkt, uint32_t n)
 	return true;
 }
 
-PKT_MUST_CHECK bool pkt_trim_frags(struct pkt *pkt, uint32_t len);
+PKT_MUST_CHECK bool pkt_cut(struct pkt *pkt, uint32_t len);
 
 /* Cuts the packet to len bytes. False, and nothing done, when it is shorter. */
 PKT_MUST_CHECK static inline bool pkt_trim(struct pkt *pkt, uint32_t len)
 {
-	if (pkt->frag_list)
-		return pkt_len(pkt) == len || pkt_trim_frags(pkt, len);
-	if (pkt_headlen(pkt) < len)
-		return false;
-	pkt->tail = pkt->data + len;
-	return true;
+	return pkt_len(pkt) == len || pkt_cut(pkt, len);
 }
 
 /*

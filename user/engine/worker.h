@@ -80,7 +80,7 @@ struct worker_stat {
 	uint64_t processed;
 	uint64_t dropped;
 	uint64_t time_squeeze;	/* rounds that ended with work left */
-	uint64_t received_rps;	/* how often another worker found our backlog empty, and filled it */
+	uint64_t received_rps;	/* how often another worker has filled our empty backlog */
 	uint64_t rounds;
 	uint64_t sleeps;
 };
