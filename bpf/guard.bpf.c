@@ -23,35 +23,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+
 #include "guard.h"
-
-#define SOCK_DGRAM 2
-
-/* The few members needed; libbpf finds their places in the running kernel. */
-#define KERNEL_TYPE __attribute__((preserve_access_index))
-
-struct net {
-	__u64 net_cookie;
-} KERNEL_TYPE;
-
-typedef struct {
-	struct net *net;
-} KERNEL_TYPE possible_net_t;
-
-struct sock_common {
-	__u16 skc_num;
-	possible_net_t skc_net;
-} KERNEL_TYPE;
-
-struct sock {
-	struct sock_common __sk_common;
-	__u16 sk_type;
-	__u16 sk_protocol;
-} KERNEL_TYPE;
-
-struct inet_sock {
-	__be16 inet_sport;
-} KERNEL_TYPE;
+#include "kernel.h"
 
 struct sockaddr;
 

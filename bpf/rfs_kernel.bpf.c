@@ -30,10 +30,10 @@
 #include <sluice/steer.h>
 
 #include "hash.h"
+#include "kernel.h"
 
 #define AF_INET 2
 #define AF_INET6 10
-#define SOCK_DGRAM 2
 #define TCP_ESTABLISHED 1
 #define MSG_PEEK 0x2
 #define MSG_ERRQUEUE 0x2000
@@ -68,43 +68,6 @@ struct {
 	__type(key, int);
 	__type(value, __u32);
 } reader_cpu SEC(".maps");
-
-/* The few members needed; libbpf finds their places in the running kernel. */
-#define KERNEL_TYPE __attribute__((preserve_access_index))
-
-struct net {
-	__u64 net_cookie;
-} KERNEL_TYPE;
-
-typedef struct {
-	struct net *net;
-} KERNEL_TYPE possible_net_t;
-
-
-struct sock_common {
-	__be32 skc_daddr;
-	__be32 skc_rcv_saddr;
-	__be16 skc_dport;
-	__u16 skc_num;
-	__u16 skc_family;
-	volatile unsigned char skc_state;
-	struct in6_addr skc_v6_daddr;
-	struct in6_addr skc_v6_rcv_saddr;
-	possible_net_t skc_net;
-} KERNEL_TYPE;
-
-struct sock {
-	struct sock_common __sk_common;
-	__u16 sk_type;
-	__u16 sk_protocol;
-} KERNEL_TYPE;
-
-struct sk_buff {
-	unsigned char *head;
-	__u16 network_header;
-	__u16 transport_header;
-	__be16 protocol;
-} KERNEL_TYPE;
 
 static __always_inline int is_loopback4(__be32 addr)
 {
