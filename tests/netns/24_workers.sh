@@ -167,6 +167,8 @@ grown=$(($(memory) - before))
 [ $grown -lt 64 ] || fail "the daemon has grown by $grown KiB in 20 cycles without traffic"
 nothing_kept
 conserved
+tb_exec "$TB_B" "$SLUICE" stat -i "$TB_BDEV" | grep -q "^workers that were removed: 30;" ||
+	fail "stat does not tell of the workers that are gone"
 echo "ok    nothing is kept of a worker that is gone"
 
 for rate in 300000 200000 100000 50000; do

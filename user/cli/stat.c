@@ -96,8 +96,21 @@ static void print_drops(struct json_object *doc)
 
 	for (size_t i = 0; i < js_len(doc, "napi"); i++)
 		add_drops(sum, js_get(js_at(doc, "napi", i), "drops"));
+	if (js_get(doc, "gone"))
+		add_drops(sum, js_get(js_get(doc, "gone"), "drops"));
 	print_counters(sum, "drop", drops, sizeof(drops) / sizeof(drops[0]));
 	json_object_put(sum);
+}
+
+/* What the rows of workers do not have: a slot that is taken again starts at 0. */
+static void print_gone(struct json_object *gone)
+{
+	if (!gone || !js_u64(gone, "workers"))
+		return;
+	printf("\nworkers that were removed: %" PRIu64 "; received %" PRIu64 ", delivered %" PRIu64
+	       ", ring_full %" PRIu64 ", rx_dropped %" PRIu64 "\n", js_u64(gone, "workers"),
+	       js_u64(gone, "received"), js_u64(gone, "delivered"), js_u64(gone, "ring_full"),
+	       js_u64(gone, "rx_dropped"));
 }
 
 static void print_books(struct json_object *books)
@@ -148,6 +161,7 @@ static void print_stat(struct json_object *doc)
 	print_array(doc, "napi",
 		    "queue worker cpu enqueued received ring_full rx_dropped delivered", napi,
 		    sizeof(napi) / sizeof(napi[0]));
+	print_gone(js_get(doc, "gone"));
 	print_drops(doc);
 	print_array(doc, "taps", "tap_pid <stage snaplen copied lost", taps,
 		    sizeof(taps) / sizeof(taps[0]));
