@@ -23,19 +23,6 @@ static __always_inline int mac_is_ours(const void *mac)
 	return !(differ << 16);
 #else
 	return !(differ >> 16);
-/*
- * For a tagged frame: why, if that is a reason already; else tags, what parse_tags() said; else
- * whether it is of a VLAN here.
- */
-static __always_inline enum sluice_verdict link_check(enum sluice_verdict why,
-						      const struct parsed *p, const void *data,
-						      enum sluice_verdict tags)
-{
-	if (why != SLUICE_XDP_REDIRECT)
-		return why;
-	return tags == SLUICE_XDP_REDIRECT ? vlan_check(p, data) : tags;
-}
-
 #endif
 }
 
