@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/answer.h"
 #include "daemon/bypass.h"
+#include "daemon/deadline.h"
 #include "daemon/device_worker.h"
 #include "daemon/settings.h"
 #include "daemon/taps.h"
@@ -23,14 +23,6 @@
 #define CHANGE_MS 2000
 /* While something is under way: each step takes a grace period by itself. */
 #define TICK_MS 1
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static struct sluice_ctl_msg answer_to(const struct sluice_ctl_msg *request, uint16_t type)
 {
@@ -341,7 +333,7 @@ static int serve_change(struct control *c, struct client *client,
 		.active = true,
 		.client = client,
 		.request = *request,
-		.until = now_ms() + CHANGE_MS,
+		.until = deadline_in(CHANGE_MS),
 	};
 	memcpy(c->change.note, text, sizeof(text));
 	return 0;
@@ -432,7 +424,7 @@ void control_tick(struct control *c)
 		return;
 	}
 	err = change_step(c);
-	if (err == -EINPROGRESS || (err == -EAGAIN && now_ms() < c->change.until))
+	if (err == -EINPROGRESS || (err == -EAGAIN && deadline_left(c->change.until)))
 		return;
 	if (c->change.request.type == SLUICE_CTL_RPS)
 		c->settling = true;

@@ -13,6 +13,7 @@
 #include "daemon/device_queue.h"
 #include "daemon/device_steer.h"
 #include "engine/backlog.h"
+#include "engine/clock.h"
 
 /*
  * How long a worker may take to catch up. Most do within two grace periods; too low, and others are
@@ -41,10 +42,7 @@ static int refuse(int err, char *why, size_t len, const char *format, ...)
 
 static uint64_t now_ns(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return clock_kernel(CLOCK_MONOTONIC);
 }
 
 static int check_cpu(const struct device *dev, uint32_t cpu, char *why, size_t len)

@@ -3,15 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
+#include "daemon/deadline.h"
 
 static bool is_exact(const struct watch *w)
 {
@@ -26,7 +19,7 @@ void watch_open(struct watch *w, struct ports *ports, uint64_t netns_cookie)
 				    netns_cookie);
 	w->guarded = !w->guard_error;
 	if (!is_exact(w))
-		w->check_at = now_ms() + WATCH_CHECK_MS;
+		w->check_at = deadline_in(WATCH_CHECK_MS);
 }
 
 void watch_close(struct watch *w)
@@ -60,7 +53,7 @@ int watch_timeout_ms(const struct watch *w)
 		at = w->settle_at;
 	if (!at)
 		return -1;
-	left = at - now_ms();
+	left = at - deadline_in(0);
 	return left > 0 ? (int)left : 0;
 }
 
@@ -111,11 +104,11 @@ void watch_serve(struct watch *w)
 
 	if (w->guarded)
 		take_events(w);
-	now = now_ms();
+	now = deadline_in(0);
 	judge_settled(w, now);
 	if (w->check_at && now >= w->check_at) {
 		/* What failed is tried again at the next check. */
 		ports_check(w->ports);
-		w->check_at = now_ms() + WATCH_CHECK_MS;
+		w->check_at = deadline_in(WATCH_CHECK_MS);
 	}
 }

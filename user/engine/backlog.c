@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <urcu-qsbr.h>
 
 #include "engine/netif.h"
@@ -175,14 +174,10 @@ unsigned int backlog_poll(struct worker *worker, unsigned int quota)
 
 static void backlog_kick(struct worker *to)
 {
-	uint64_t one = 1;
-
 	if (!__atomic_load_n(&to->backlog->armed, __ATOMIC_SEQ_CST) ||
 	    !__atomic_exchange_n(&to->backlog->armed, 0, __ATOMIC_ACQ_REL))
 		return;
-	/* An eventfd that takes no more is readable all the same. */
-	if (write(to->kick_fd, &one, sizeof(one)) < 0)
-		return;
+	worker_kick(to);
 }
 
 void backlog_complete(struct worker *worker)

@@ -15,8 +15,7 @@
 
 #include "engine/engine.h"
 #include "engine/pkt.h"
-
-#define ETHERTYPE_8021AD 0x88a8
+#include "engine/vlan.h"
 
 /* pkt: data at the MAC header. False is always right. */
 static inline bool gro_bypass(const struct engine *engine, const struct pkt *pkt)
@@ -38,7 +37,7 @@ static inline bool gro_bypass(const struct engine *engine, const struct pkt *pkt
 			return false;
 		memcpy(&dport, ip + sizeof(struct ip6_hdr) + 2, sizeof(dport));
 	} else {
-		return type != htons(ETHERTYPE_VLAN) && type != htons(ETHERTYPE_8021AD);
+		return !vlan_is_tag(ntohs(type));
 	}
 	return !udp_port_asked(&engine->udp, dport);
 }

@@ -13,8 +13,6 @@
 #include "engine/gro_bypass.h"
 #include "engine/gro_cb.h"
 
-#define VLAN_HLEN 4
-
 #define IP4_HLEN 20
 #define IP4_LEN 2
 #define IP4_ID 4
@@ -155,7 +153,7 @@ static struct pkt *ip6_receive(struct gro *gro, struct gro_list *list, struct pk
 	return transport(gro, list, pkt, proto);
 }
 
-static struct pkt *vlan_receive(struct gro *gro, struct gro_list *list, struct pkt *pkt)
+static struct pkt *gro_vlan_receive(struct gro *gro, struct gro_list *list, struct pkt *pkt)
 {
 	struct gro_cb *cb = gro_cb(pkt);
 	const uint8_t *tag = gro_header(pkt, VLAN_HLEN);
@@ -177,9 +175,9 @@ struct pkt *gro_receive_type(struct gro *gro, struct gro_list *list, struct pkt 
 		return ip4_receive(gro, list, pkt);
 	case ETHERTYPE_IPV6:
 		return ip6_receive(gro, list, pkt);
-	case ETHERTYPE_VLAN:
-	case ETHERTYPE_8021AD:
-		return vlan_receive(gro, list, pkt);
+	case VLAN_8021Q:
+	case VLAN_8021AD:
+		return gro_vlan_receive(gro, list, pkt);
 	default:
 		return gro_skip(pkt);
 	}

@@ -18,9 +18,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "engine/clock.h"
 #include "engine/steer.h"
 #include "engine/steer_map.h"
 
@@ -124,19 +124,11 @@ static void flow_publish(struct steer *s, uint32_t queue)
 	__atomic_store_n(&s->skel->bss->dev_flow_ctl[queue], ctl, __ATOMIC_RELEASE);
 }
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* bpf/cpu.h, cpu_flow_busy() */
 static bool flow_busy_on_cpu(const struct steer *s, uint32_t queue, uint32_t cpu,
 			     const struct sluice_dev_flow *flow, uint32_t tail)
 {
-	uint16_t now = SLUICE_CPU_STAMP(clock_ns(CLOCK_MONOTONIC_COARSE));
+	uint16_t now = SLUICE_CPU_STAMP(clock_kernel(CLOCK_MONOTONIC_COARSE));
 	int32_t past;
 
 	if (!steer_has_cpu(s, cpu))

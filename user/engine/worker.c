@@ -391,12 +391,11 @@ int worker_start(struct worker *worker)
 	return -err;
 }
 
-/* Wakes it from poll(2). */
-static void worker_kick(const struct worker *worker)
+void worker_kick(const struct worker *worker)
 {
 	uint64_t one = 1;
 
-	/* A counter that is full, which takes 2^64 kicks, needs no further one. */
+	/* A counter that is full, which takes 2^64 kicks, is readable all the same. */
 	if (write(worker->kick_fd, &one, sizeof(one)) < 0)
 		return;
 }

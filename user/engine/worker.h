@@ -134,6 +134,8 @@ int worker_start(struct worker *worker);
 int worker_unpin(struct worker *worker);
 /* Ends and joins the thread; packets it has taken are delivered first. */
 void worker_stop(struct worker *worker);
+/* Wakes it from poll(2). Any thread. */
+void worker_kick(const struct worker *worker);
 
 /*
  * Asks a running worker to take no packets for a while. It delivers what it has in hand
