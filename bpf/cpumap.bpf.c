@@ -19,23 +19,10 @@
 #include <bpf/bpf_tracing.h>
 #include <sluice/steer.h>
 
+#include "cpu_head.h"
+
 /* cpu_map of the program that redirects. */
 const volatile __s32 cpu_map_id = 0;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sluice_cpu_head);
-} cpu_head SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} cpu_lost SEC(".maps");
 
 static __always_inline void head_note(struct sluice_cpu_head *head,
 				      const struct sluice_rx_meta *meta)

@@ -19,14 +19,15 @@
 #include <bpf/bpf_helpers.h>
 #include <sluice/steer.h>
 
+#include "cpu_head.h"
 #include "hash.h"
+#include "sock_flow.h"
 
 #ifndef unlikely
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #endif
 
 #define DEFAULT_QUEUES 4
-#define DEFAULT_SOCK_FLOWS 32768
 
 /* Settings, fixed at the load: the verifier removes what they switch off. */
 const volatile __u64 hash_key[2] = {};
@@ -60,11 +61,6 @@ static const volatile struct sluice_dev_flow dev_flow_type __attribute__((used))
 
 /* Control words of rps_dev_flow, by queue (steer.h); written by user space. */
 __u64 dev_flow_ctl[SLUICE_MAX_QUEUES] = {};
-
-/* rps_sock_flow entry i is pair[i / 2].entry[i % 2]. */
-struct sock_flow_pair {
-	__u32 entry[2];
-};
 
 /* flow_tail and flow_head entry q * SLUICE_MAX_WORKERS + w is [q].worker[w]. */
 struct queue_seqs {
@@ -148,14 +144,6 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, DEFAULT_SOCK_FLOWS / 2);
-	__type(key, __u32);
-	__type(value, struct sock_flow_pair);
-} rps_sock_flow SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, DEFAULT_QUEUES);
 	__type(key, __u32);
 	__type(value, struct sluice_rps_map);
@@ -212,21 +200,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct cpu_seqs);
 } cpu_tail SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sluice_cpu_head);
-} cpu_head SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} cpu_lost SEC(".maps");
 
 /* One queue's flows; its size is the queue's own. */
 struct dev_flow_table {

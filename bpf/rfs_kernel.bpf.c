@@ -31,6 +31,7 @@
 
 #include "hash.h"
 #include "kernel.h"
+#include "sock_flow.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -47,19 +48,6 @@ const volatile toeplitz_nibble toeplitz_table[TOEPLITZ_NIBBLES] = {};
 const volatile __u32 sock_flow_mask = 0;
 const volatile __u32 cpu_mask = 0;
 const volatile __u64 netns_cookie = 0;
-
-/* maps.h */
-struct sock_flow_pair {
-	__u32 entry[2];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sock_flow_pair);
-} rps_sock_flow SEC(".maps");
 
 /* Of an unconnected UDP socket: the CPU where it was received from last. */
 struct {
